@@ -1,0 +1,14 @@
+// Native ES modules; TypeScript is stripped by Node itself (test/support/strip-types.js), so what the tests run is what ships.
+export default {
+  rootDir: '..',
+  testEnvironment: 'node',
+  testMatch: ['<rootDir>/test/**/*.test.ts'],
+  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/bench/'],
+  modulePathIgnorePatterns: ['<rootDir>/dist/'],
+  extensionsToTreatAsEsm: ['.ts'],
+  transform: { '\\.ts$': '<rootDir>/test/support/strip-types.js' },
+  randomize: true,
+  // Tests that wait for tokens to expire wait together.
+  maxConcurrency: 20,
+  testTimeout: 30_000,
+};

@@ -1,0 +1,73 @@
+#!/usr/bin/env node
+// The one door to the jobs of package.json, in a clone where nothing is installed yet. Hence plain JavaScript that Node 20 can read,
+// without a dependency: it installs, chooses the Node that Postern is made for, and hands over.
+import { rmSync, statSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { installDependencies, nodeBinary } from './dependencies.js';
+import { needBrowser, needRedis } from './machine.js';
+import { Failure, root, run, runNpm } from './process.js';
+
+const jobs = {
+  demo: {
+    does: 'provider, API, single-page app and Postern on this machine (--port N, --redis URL, --opaque)',
+    async start(options) {
+      if (isBuildStale()) await build();
+      return run(nodeBinary(), [join(root, 'examples/demo/start.ts'), ...options]);
+    },
+  },
+  test: {
+    does: 'the whole suite, or the files and options given',
+    start(options) {
+      needRedis();
+      needBrowser();
+      return runNpm(['run', '--silent', 'jest', '--', ...options]);
+    },
+  },
+  build: { does: 'src/ to dist/', start: build },
+  check: { does: 'types, lint, format', start: check },
+  bench: {
+    does: 'CPU time per request beside bare http-proxy-middleware',
+    start: (options) => run(nodeBinary(), [join(root, 'test/bench/run.ts'), ...options]),
+  },
+};
+
+async function build() {
+  rmSync(join(root, 'dist'), { recursive: true, force: true });
+  return run(nodeBinary(), [join(root, 'node_modules/typescript/bin/tsc'), '-p', root, '--noEmitOnError']);
+}
+
+/** Runs all checks, also after one that failed, and names those that did. */
+async function check() {
+  const failed = [];
+  for (const script of ['types', 'lint', 'format:check']) {
+    if ((await runNpm(['run', '--silent', script], { mayFail: true })) !== 0) failed.push(script);
+  }
+  if (failed.length > 0) throw new Failure(`not clean: ${failed.join(', ')}`);
+  console.log('types, lint and format are clean');
+  return 0;
+}
+
+function isBuildStale() {
+  const builtAt = changedAt(join(root, 'dist/main.js'));
+  const sources = readdirSync(join(root, 'src'), { recursive: true }).map((path) => join(root, 'src', path));
+  return [join(root, 'tsconfig.json'), ...sources].some((path) => changedAt(path) > builtAt);
+}
+
+function changedAt(path) {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}
+
+const [name, ...options] = process.argv.slice(2);
+const job = Object.hasOwn(jobs, name ?? '') ? jobs[name] : undefined;
+try {
+  if (job === undefined) {
+    const lines = Object.entries(jobs).map(([known, { does }]) => `  npm run ${known.padEnd(6)} ${does}`);
+    throw new Failure(`which job?\n${lines.join('\n')}`, 64);
+  }
+  await installDependencies();
+  process.exitCode = await job.start(options);
+} catch (error) {
+  if (!(error instanceof Failure)) throw error;
+  if (error.message !== '') console.error(`${name ?? 'run'}: ${error.message}`);
+  process.exitCode = error.exitCode;
+}

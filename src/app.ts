@@ -1,0 +1,272 @@
+// The wiring of one configuration, and the table of every endpoint on one screen. What a lower file needs from above it gets here, as a parameter.
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage, RequestListener } from 'node:http';
+import type { Config } from './config/schema.ts';
+import { createEndpoints } from './http/endpoints.ts';
+import type { Endpoint } from './http/endpoints.ts';
+import { createErrorResponse } from './http/error-response.ts';
+import type { SendError } from './http/error-response.ts';
+import { createRequestContexts } from './http/request-context.ts';
+import type { RequestContext } from './http/request-context.ts';
+import { createSecurityHeaders } from './http/security-headers.ts';
+import { createCallback } from './login/callback.ts';
+import { createEndpointErrors } from './login/endpoint-errors.ts';
+import { createLoginCounter } from './login/login-counter.ts';
+import { createLogin } from './login/login.ts';
+import { createLogoutCallback, createLogoutContinue } from './login/logout-continue.ts';
+import { createLogoutTickets } from './login/logout-ticket.ts';
+import { createLogout, revokesAtLogout } from './login/logout.ts';
+import { createOwnPagesGate } from './login/own-pages.ts';
+import { createPendingLogins } from './login/pending-login.ts';
+import { createRefreshNow } from './login/refresh-now.ts';
+import { createSessionDescription, createWhoAmI } from './login/who-am-i.ts';
+import { createProvider } from './oidc/openid-provider.ts';
+import { createApiLane } from './proxy/api-lane.ts';
+import type { ApiLane } from './proxy/api-lane.ts';
+import { createUpstreamAgents } from './proxy/forward.ts';
+import { createRouteTable } from './proxy/routes.ts';
+import type { RouteTable } from './proxy/routes.ts';
+import { createSpa } from './proxy/spa.ts';
+import type { Spa } from './proxy/spa.ts';
+import { createSessionCookie, hashOf } from './session/cookie.ts';
+import { createSessions } from './session/session.ts';
+import { createMemoryStore } from './store/memory.ts';
+import { createRedisStore } from './store/redis.ts';
+import type { Store } from './store/store.ts';
+import type { Logger } from './telemetry/log.ts';
+import type { Metrics } from './telemetry/metrics.ts';
+import { createAccessTokens } from './tokens/access-token.ts';
+import { createKeyRing } from './tokens/key-ring.ts';
+import { createBox, createTicketBox, createTokenSeal } from './tokens/seal.ts';
+import { createTokenVault } from './tokens/token-vault.ts';
+
+/** Everything that answers on the public listener, and what operators ask about it. */
+export interface App {
+  /** Begins a request: who asks, under which id. */
+  begin(request: IncomingMessage): RequestContext;
+  /** The endpoints under the base path. */
+  express: RequestListener;
+  routes: RouteTable;
+  lane: ApiLane;
+  /** What is neither ours nor an API's: the app, if Postern serves it. */
+  spa: Spa;
+  sendProblem: SendError;
+  /** Whether the store has been reached once since the start: a replica that cannot must not replace one that can. */
+  started(): boolean;
+  parts(): Record<'store' | 'provider', 'up' | 'down'>;
+  close(): Promise<void>;
+}
+
+export interface AppOptions {
+  config: Config;
+  metrics: Metrics;
+  log: Logger;
+}
+
+// Epoch ms that never goes backwards: a clock that is set back must not make tokens live longer.
+const now = (): number => performance.timeOrigin + performance.now();
+const randomId = (): string => randomBytes(32).toString('base64url');
+
+export function createApp({ config, metrics, log }: AppOptions): App {
+  const { publicUrl, basePath, session, provider: registration } = config;
+  const at = (path: string): string => basePath + path;
+  const ring = createKeyRing(session.keys.map((key) => key.reveal()));
+  const cookieSecrets = ring.all.map((key) => key.derive('cookie', '').toString('base64url'));
+  const cookie = createSessionCookie({
+    publicUrl,
+    baseName: config.cookie.name,
+    sameSite: config.cookie.sameSite,
+    maxAgeMs: config.cookie.persistent ? session.absoluteTimeout * 1000 : undefined,
+    secrets: cookieSecrets,
+  });
+  const securityHeaders = createSecurityHeaders({
+    https: publicUrl.startsWith('https:'),
+    strictTransportSecurity: config.strictTransportSecurity,
+  });
+  const { sendProblem, sendErrorPage } = createErrorResponse({ securityHeaders, loginUrl: at('/login'), homeUrl: '/' });
+
+  const { store, reached } = createStore(config, log);
+  const provider = createProvider({
+    settings: registration,
+    redirectUri: publicUrl + at('/callback'),
+    postLogoutRedirectUri: publicUrl + at('/logout/callback'),
+    idTokenHint: config.logout.idTokenHint,
+    now,
+    random: randomBytes,
+    log,
+  });
+  const vault = createTokenVault({
+    store,
+    seal: createTokenSeal(ring),
+    hashOf,
+    registration,
+    lifetimes: { idleMs: session.idleTimeout * 1000, absoluteMs: session.absoluteTimeout * 1000 },
+    tokensNeeded: config.routes.some(({ auth, token }) => auth !== 'none' && token !== 'none'),
+    now,
+    metrics,
+    log,
+  });
+  const refreshBeforeMs = session.refreshBefore * 1000;
+  const accessTokens = createAccessTokens({ store, vault, provider, refreshBeforeMs, now, randomId, metrics, log });
+  // Messages of every process fan out from here.
+  store.subscribe((message) => accessTokens.notice(message));
+
+  const routes = createRouteTable(config.routes);
+  const agents = createUpstreamAgents();
+  const lane = createApiLane({
+    routes: routes.routes,
+    publicUrl,
+    requireHeader: config.csrf.requireHeader,
+    cookie,
+    tokens: accessTokens,
+    vault,
+    agents,
+    securityHeaders: securityHeaders.proxied,
+    sendProblem,
+    metrics,
+    log,
+  });
+  const isReserved = (path: string): boolean =>
+    path === basePath || path.startsWith(`${basePath}/`) || routes.match(path).kind !== 'none';
+  const rule = { origin: publicUrl, requireHeader: config.csrf.requireHeader, typedUrl: false, navigation: true };
+  const requireOwnPages = createOwnPagesGate({ rule, metrics });
+  const pendingLogins = createPendingLogins({ cookie, box: createBox(ring, 'transaction'), store, now, randomId });
+  const tickets = createLogoutTickets({ store, box: createTicketBox(ring), randomId });
+  const sessions = createSessions({ store, cookie, secrets: cookieSecrets, idleSeconds: session.idleTimeout });
+  const describe = createSessionDescription({ remainingMs: accessTokens.remainingMs, claimNames: session.claims });
+
+  const endpoints: Endpoint[] = [
+    // Log in: out to the provider, and back.
+    {
+      method: 'GET',
+      path: '/login',
+      handler: createLogin({
+        provider,
+        pendingLogins,
+        loginCounter: createLoginCounter({ cookie, now }),
+        cookie,
+        securityHeaders,
+        settings: config.login,
+        origin: publicUrl,
+        loginPath: at('/login'),
+        isReserved,
+      }),
+    },
+    {
+      method: 'GET',
+      path: '/callback',
+      handler: createCallback({
+        provider,
+        pendingLogins,
+        sessions,
+        vault,
+        cookie,
+        securityHeaders,
+        errorUrl: config.login.errorUrl,
+        origin: publicUrl,
+        paths: { callback: at('/callback'), login: at('/login'), session: at('/session') },
+        clientId: registration.clientId,
+        claimNames: session.claims,
+        now,
+        randomId,
+        metrics,
+        log,
+      }),
+    },
+    // While signed in.
+    {
+      method: 'GET',
+      path: '/session',
+      handler: createWhoAmI({ cookie, vault, describe, requireOwnPages, loginPath: at('/login') }),
+    },
+    {
+      method: 'POST',
+      path: '/refresh',
+      handler: createRefreshNow({ cookie, accessTokens, vault, describe, requireOwnPages }),
+    },
+    // Log out: here first, then at the provider.
+    {
+      method: 'POST',
+      path: '/logout',
+      handler: createLogout({
+        cookie,
+        vault,
+        provider,
+        tickets,
+        requireOwnPages,
+        continuePath: at('/logout/continue'),
+        revokes: revokesAtLogout(config.logout.revoke, registration.issuer),
+        log,
+      }),
+    },
+    {
+      method: 'GET',
+      path: '/logout/continue',
+      handler: createLogoutContinue({ provider, tickets, securityHeaders, returnTo: config.logout.returnTo, randomId }),
+    },
+    { method: 'GET', path: '/logout/callback', handler: createLogoutCallback({ returnTo: config.logout.returnTo }) },
+  ];
+
+  const express = createEndpoints({
+    basePath,
+    endpoints,
+    securityHeaders,
+    onError: createEndpointErrors({ sendProblem, sendErrorPage, log }),
+  });
+  const spa = createSpa({
+    settings: config.spa,
+    publicUrl,
+    cookie,
+    agents,
+    securityHeaders,
+    endSessionOrigins: () => [provider.endSessionOrigin() ?? []].flat(),
+    sendProblem,
+    log,
+  });
+
+  return {
+    begin: createRequestContexts({
+      trusted: config.trustedProxies,
+      randomId: () => randomBytes(12).toString('base64url'),
+      monotonicNow: () => performance.now(),
+    }),
+    express,
+    routes,
+    lane,
+    spa,
+    sendProblem,
+    started: () => reached.once,
+    parts: () => ({ store: reached.now ? 'up' : 'down', provider: provider.ready() ? 'up' : 'down' }),
+    async close() {
+      // A refresh token that has just been rotated exists only here until it is written.
+      await accessTokens.drain();
+      vault.close();
+      agents.close();
+      await provider.close();
+      await store.close();
+    },
+  };
+}
+
+function createStore(config: Config, log: Logger): { store: Store; reached: { once: boolean; now: boolean } } {
+  if (config.redis === undefined) {
+    log.warn(
+      'sessions are kept in this process: one replica only, and a restart ends them all; set redis.url for more',
+    );
+    return { store: createMemoryStore({ now }), reached: { once: true, now: true } };
+  }
+  const reached = { once: false, now: false };
+  const store = createRedisStore({
+    url: config.redis.url.reveal(),
+    now,
+    random: Math.random,
+    onStateChange(state, cause) {
+      reached.now = state === 'up';
+      reached.once ||= reached.now;
+      if (reached.now) log.info('the session store is there');
+      else
+        log.warn({ err: cause }, 'the session store is out of reach: sessions are kept, calls that need one get 503');
+    },
+  });
+  return { store, reached };
+}

@@ -1,0 +1,92 @@
+// The commands and their options: what the command line accepts and what `--help` says come from this one table.
+
+export interface OptionHelp {
+  /** Whether a value follows, and what to call it. */
+  value?: string;
+  help: string;
+}
+
+export interface CommandHelp {
+  summary: string;
+  operands: readonly string[];
+  options: Readonly<Record<string, OptionHelp>>;
+  /** What else there is to say, one paragraph. */
+  more?: string;
+}
+
+const config: OptionHelp = { value: 'FILE', help: 'the configuration (default: postern.yaml)' };
+
+export const commands = {
+  serve: { summary: 'run', operands: [], options: { config } },
+  check: {
+    summary: 'validate the configuration without starting',
+    operands: [],
+    options: { config },
+    more: 'Every problem is one line on stderr: file, line, column, key, and what to do. Warnings do not change the exit code.',
+  },
+  print: {
+    summary: 'the effective configuration, secrets redacted',
+    operands: [],
+    options: { config, explain: { help: 'say of each value where it comes from' } },
+    more: 'What is printed is a configuration that loads again; secrets that stand in the file itself are [redacted] and must be filled in.',
+  },
+  schema: {
+    summary: 'the JSON Schema of the configuration, for editors',
+    operands: [],
+    options: { markdown: { help: 'the reference page instead' } },
+  },
+  route: {
+    summary: 'which route a request takes, which token, which upstream URL, and why',
+    operands: ['METHOD', 'PATH'],
+    options: { config },
+    more: 'Example: postern route GET /api/orders/1',
+  },
+} satisfies Record<string, CommandHelp>;
+
+export type CommandName = keyof typeof commands;
+
+export const commandNames = Object.keys(commands) as CommandName[];
+
+/** What `postern --help` prints. */
+export function overview(): string {
+  const width = Math.max(...commandNames.map((name) => usageOf(name).length));
+  return [
+    'Postern keeps OAuth tokens on the server: the browser gets one cookie, the API gets the token.',
+    '',
+    'Usage:',
+    ...commandNames.map((name) => `  ${usageOf(name).padEnd(width)}   ${commands[name].summary}`),
+    `  ${'postern help COMMAND'.padEnd(width)}   more about one of them`,
+    `  ${'postern --version'.padEnd(width)}   the version`,
+    '',
+    'Exit codes: 0 fine, 1 failed while running, 64 bad usage, 78 bad configuration.',
+    '',
+  ].join('\n');
+}
+
+/** What `postern help COMMAND` prints. */
+export function helpFor(name: CommandName): string {
+  const { summary, options, more }: CommandHelp = commands[name];
+  const lines = Object.entries({ ...options, help: { help: 'this text' } }).map(
+    ([option, { value, help }]: [string, OptionHelp]) =>
+      `  ${`--${option}${value === undefined ? '' : ` ${value}`}`.padEnd(16)}${help}`,
+  );
+  return [
+    `Usage: ${usageOf(name)}`,
+    '',
+    `${summary}.`,
+    '',
+    'Options:',
+    ...lines,
+    ...(more === undefined ? [] : ['', more]),
+    '',
+  ].join('\n');
+}
+
+/** `postern route METHOD PATH [--config FILE]` */
+export function usageOf(name: CommandName): string {
+  const { operands, options }: CommandHelp = commands[name];
+  const optional = Object.entries(options).map(
+    ([option, { value }]) => `[--${option}${value === undefined ? '' : ` ${value}`}]`,
+  );
+  return ['postern', name, ...operands, ...optional].join(' ');
+}

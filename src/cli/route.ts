@@ -1,0 +1,135 @@
+// `postern route`: what would happen to a request, decided by the very parts that decide it at run time.
+import { isUnder } from '../config/route-rules.ts';
+import type { Config } from '../config/schema.ts';
+import { canonicalPath } from '../proxy/canonical-path.ts';
+import { createRouteTable } from '../proxy/routes.ts';
+import type { Route } from '../proxy/routes.ts';
+import { loadOrReport } from './configuration.ts';
+import type { LoadedConfig, Terminal } from './configuration.ts';
+import { exitCode } from './exit-code.ts';
+import type { ExitCode } from './exit-code.ts';
+
+interface Request {
+  method: string;
+  target: string;
+}
+
+export function route(request: Request, options: { config: string }, terminal: Terminal): ExitCode {
+  const { method, target } = request;
+  if (!/^[A-Za-z]+$/.test(method)) {
+    terminal.report(`postern: "${method}" is no method; write it as in: postern route GET /api/orders/1`);
+    return exitCode.usage;
+  }
+  if (!target.startsWith('/')) {
+    terminal.report(`postern: "${target}" is no path; write it as in: postern route GET /api/orders/1`);
+    return exitCode.usage;
+  }
+  const loaded = loadOrReport(options.config, terminal);
+  if (loaded === undefined) return exitCode.configuration;
+  const answer = explainRoute({ method: method.toUpperCase(), target }, loaded);
+  const width = Math.max(...answer.map(([label]) => label.length));
+  terminal.print(answer.map(([label, text]) => `${label.padEnd(width)}  ${text}\n`).join(''));
+  return exitCode.ok;
+}
+
+type Line = [label: string, text: string];
+
+function explainRoute({ method, target }: Request, { config, lineOf }: LoadedConfig): Line[] {
+  const canonical = canonicalPath(target);
+  if (canonical.kind === 'malformed') {
+    return refused(
+      '400 bad_request',
+      'the path has a second reading (dot segments, //, backslashes, needless or broken escapes), so nobody gets it',
+    );
+  }
+  const { path, query, hasEncodedSlash } = canonical;
+  if (isUnder(path, config.basePath))
+    return [
+      ['route', 'none'],
+      ['why', `${config.basePath} holds Postern’s own endpoints`],
+    ];
+  const match = createRouteTable(config.routes).match(path);
+  switch (match.kind) {
+    case 'ambiguous':
+      return refused(
+        '400 bad_request',
+        'a careless upstream could read this path as belonging to another route (case, ;parameters, dots at a name’s end)',
+      );
+    case 'none':
+      return [
+        ['route', 'none'],
+        ['why', 'the path lies under no route path'],
+        ['then', fallback(config)],
+      ];
+    case 'route':
+      return explainMatch(
+        match.route,
+        { method, target: path + query, path, hasEncodedSlash, query },
+        { config, lineOf },
+      );
+  }
+}
+
+interface MatchedRequest extends Request {
+  path: string;
+  query: string;
+  hasEncodedSlash: boolean;
+}
+
+function explainMatch(
+  matched: Route,
+  request: MatchedRequest,
+  { config, lineOf }: Pick<LoadedConfig, 'config' | 'lineOf'>,
+): Line[] {
+  const { path, auth, token = 'access', methods, encodedSlash } = matched.config;
+  const index = config.routes.indexOf(matched.config);
+  const others = config.routes.filter((other) => other !== matched.config && isUnder(request.path, other.path));
+  const longest =
+    others.length === 0
+      ? 'the only route path that fits'
+      : `the longest of the route paths that fit: ${[path, ...others.map((other) => other.path)].join(', ')}`;
+  const lines: Line[] = [
+    ['route', `${path} (routes[${index}], line ${lineOf(['routes', index]) ?? ''})`],
+    ['why', longest],
+  ];
+  if (methods !== undefined && !(methods as readonly string[]).includes(request.method)) {
+    return [...lines, ...refused('405 method_not_allowed', `this route takes ${methods.join(', ')}`)];
+  }
+  if (request.hasEncodedSlash && encodedSlash === 'reject') {
+    return [...lines, ...refused('400 bad_request', 'the path holds %2F, and this route has encodedSlash: reject')];
+  }
+  return [
+    ...lines,
+    ['auth', authSentence[auth]],
+    ['token', tokenSentence[auth === 'none' ? 'none' : token]],
+    ['upstream', `${request.method} ${upstreamUrl(matched, request)}`],
+  ];
+}
+
+const authSentence = {
+  required: 'required: without a session 401 session_required',
+  optional: 'optional: without a cookie it goes through without a token',
+  none: 'none: the session is not even looked at',
+} as const;
+
+const tokenSentence = {
+  access: 'the access token, as Authorization: Bearer',
+  id: 'the ID token, as Authorization: Bearer',
+  none: 'none',
+} as const;
+
+function upstreamUrl(matched: Route, { path, query }: MatchedRequest): string {
+  return `${matched.upstream.protocol}//${matched.upstream.authority}${matched.upstreamPath(path)}${query}`;
+}
+
+function refused(answer: string, why: string): Line[] {
+  return [
+    ['answer', answer],
+    ['why', why],
+  ];
+}
+
+function fallback({ spa }: Config): string {
+  if (spa === undefined) return '404 no_route (there is no spa section)';
+  return 'directory' in spa ? `the app in ${spa.directory}` : `the app behind ${spa.upstream}`;
+}

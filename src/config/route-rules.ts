@@ -1,0 +1,145 @@
+// What routes, the app and our own pages must not do to each other: no path may mean two things.
+import { join } from 'node:path';
+import { reasonFor } from './read-secret.ts';
+import type { Config, RouteConfig } from './schema.ts';
+import type { Draft } from './shape.ts';
+import type { Finding, RuleContext } from './rule.ts';
+
+export function routeRules(context: RuleContext): Finding[] {
+  const perRoute = [samePathRules, basePathRules, wholeSiteRules, tokenRules, loopRules, cookieRules];
+  const ofRoutes = (context.draft.routes ?? []).flatMap((route, index) =>
+    route === undefined ? [] : perRoute.flatMap((rule) => rule(route, index, context)),
+  );
+  return [...ofRoutes, ...spaRules(context), ...ownPageRules(context)];
+}
+
+/** Whether `path` is `prefix` or under it, on segment boundaries. */
+export function isUnder(path: string, prefix: string): boolean {
+  return prefix === '/' || path === prefix || path.startsWith(`${prefix}/`);
+}
+
+type RouteRule = (route: Draft<RouteConfig>, index: number, context: RuleContext) => Finding[];
+
+const samePathRules: RouteRule = ({ path }, index, { draft }) => {
+  const first = draft.routes?.findIndex((other) => other?.path === path) ?? index;
+  if (path === undefined || first === index) return [];
+  return [
+    { path: ['routes', index, 'path'], message: `"${path}" is the path of routes[${first}] too; a path has one route` },
+  ];
+};
+
+const basePathRules: RouteRule = ({ path }, index, { draft: { basePath } }) => {
+  if (path === undefined || basePath === undefined || path === '/') return [];
+  // Some back ends and caches do not mind case, so /BFF is not left to anybody either.
+  const [route, base] = [path.toLowerCase(), basePath.toLowerCase()];
+  if (isUnder(route, base)) {
+    return [
+      {
+        path: ['routes', index, 'path'],
+        message: `"${path}" is under basePath "${basePath}", where Postern’s own endpoints are`,
+      },
+    ];
+  }
+  if (!isUnder(base, route)) return [];
+  return [
+    {
+      path: ['routes', index, 'path'],
+      message: `"${path}" has basePath "${basePath}" under it, where Postern’s own endpoints are`,
+    },
+  ];
+};
+
+const wholeSiteRules: RouteRule = ({ path }, index, { isGiven }) => {
+  if (path !== '/' || !isGiven(['spa'])) return [];
+  return [
+    {
+      path: ['routes', index, 'path'],
+      message: '"/" would take every path from the app (spa); give the API a prefix such as /api',
+    },
+  ];
+};
+
+const tokenRules: RouteRule = ({ auth, token }, index) => {
+  if (auth !== 'none' || token === undefined) return [];
+  return [
+    {
+      path: ['routes', index, 'token'],
+      message: 'auth: none never sends a token; take token out, or set auth to required or optional',
+    },
+  ];
+};
+
+const loopRules: RouteRule = ({ upstream }, index, { draft: { publicUrl } }) => {
+  if (upstream === undefined || publicUrl === undefined || new URL(upstream).origin !== publicUrl) return [];
+  return [
+    {
+      path: ['routes', index, 'upstream'],
+      message: `"${upstream}" is publicUrl itself: Postern would call itself without end`,
+    },
+  ];
+};
+
+const cookieRules: RouteRule = ({ cookies }, index, { draft: { cookie } }) => {
+  const base = cookie?.name;
+  if (base === undefined) return [];
+  return (['request', 'response'] as const).flatMap((direction) =>
+    (cookies?.[direction] ?? []).flatMap((name, position) =>
+      name === undefined || !isOwnCookie(name, base)
+        ? []
+        : [
+            {
+              path: ['routes', index, 'cookies', direction, position],
+              message: `"${name}" is a cookie of Postern’s own (cookie.name), and those never pass`,
+            },
+          ],
+    ),
+  );
+};
+
+// Browsers match cookie prefixes whatever their case, and the loopback names end in a port.
+function isOwnCookie(name: string, base: string): boolean {
+  const bare = name.toLowerCase().replace(/^__(host-http|host|secure|http)-/, '');
+  return bare === base.toLowerCase() || bare.startsWith(`${base.toLowerCase()}-`);
+}
+
+function spaRules({ draft: { spa, publicUrl }, readFile }: RuleContext): Finding[] {
+  if (spa === undefined) return [];
+  if ('upstream' in spa && spa.upstream !== undefined) {
+    if (new URL(spa.upstream).origin !== publicUrl) return [];
+    return [
+      {
+        path: ['spa', 'upstream'],
+        message: `"${spa.upstream}" is publicUrl itself: Postern would call itself without end`,
+      },
+    ];
+  }
+  if (!('directory' in spa) || spa.directory === undefined) return [];
+  const page = join(spa.directory, 'index.html');
+  try {
+    readFile(page);
+    return [];
+  } catch (error) {
+    return [{ path: ['spa', 'directory'], message: `${page} cannot be read: ${reasonFor(error)}; is the app built?` }];
+  }
+}
+
+function ownPageRules({ draft }: RuleContext): Finding[] {
+  return [
+    ...appPageRules(['login', 'errorUrl'], draft.login?.errorUrl, draft),
+    ...appPageRules(['logout', 'returnTo'], draft.logout?.returnTo, draft),
+  ];
+}
+
+// A page that people end on is the app's: under basePath it could loop, under an API route it would show JSON.
+function appPageRules(path: string[], page: string | undefined, { basePath, routes }: Draft<Config>): Finding[] {
+  if (page === undefined) return [];
+  const pagePath = new URL(page, 'https://origin.invalid').pathname;
+  if (basePath !== undefined && isUnder(pagePath, basePath)) {
+    return [{ path, message: `"${page}" is under basePath "${basePath}"; it must be a page of the app` }];
+  }
+  const index = (routes ?? []).findIndex(
+    (route) => route?.path !== undefined && route.path !== '/' && isUnder(pagePath, route.path),
+  );
+  if (index < 0) return [];
+  return [{ path, message: `"${page}" is under the path of routes[${index}]; it must be a page of the app` }];
+}

@@ -1,0 +1,103 @@
+// Rules that span several keys, each over what was understood of the file: a missing or wrong value silences only the rules that need it.
+import { keyRules } from './key-rules.ts';
+import { isLoopback, isSameListener } from './network.ts';
+import { providerRules } from './provider-rules.ts';
+import { routeRules } from './route-rules.ts';
+import type { Finding, RuleContext } from './rule.ts';
+import type { Config } from './schema.ts';
+import type { Draft } from './shape.ts';
+import { formatDuration } from './units.ts';
+
+/** Everything that the values, each of them right, do wrong together. */
+export function brokenRules(context: RuleContext): Finding[] {
+  const rules = [
+    publicUrlRules,
+    listenRules,
+    lifetimeRules,
+    redisRules,
+    cookieRules,
+    keyRules,
+    providerRules,
+    routeRules,
+  ];
+  return rules.flatMap((rule) => rule(context));
+}
+
+/** What the environment does to the whole process (ASVS 13.4.2): no key of the file can make up for it. */
+export function brokenEnvironment(env: Record<string, string | undefined>): Finding[] {
+  const findings: Finding[] = [];
+  if (env.NODE_TLS_REJECT_UNAUTHORIZED === '0') {
+    findings.push({
+      path: ['NODE_TLS_REJECT_UNAUTHORIZED'],
+      message:
+        'is 0, so that no certificate would be checked, the provider’s included; unset it, and name a private authority in provider.tls.ca',
+    });
+  }
+  if (env.NODE_OPTIONS?.includes('--insecure-http-parser') === true) {
+    findings.push({
+      path: ['NODE_OPTIONS'],
+      message: 'holds --insecure-http-parser, which lets requests be smuggled past Postern; take it out',
+    });
+  }
+  return findings;
+}
+
+function publicUrlRules({ draft: { publicUrl, insecure } }: RuleContext): Finding[] {
+  if (publicUrl === undefined || insecure?.httpPublicUrl === true) return [];
+  const url = new URL(publicUrl);
+  if (url.protocol === 'https:' || isLoopback(url)) return [];
+  return [
+    {
+      path: ['publicUrl'],
+      message: `"${publicUrl}" would send cookies and authorization codes unencrypted; http is for loopback only (localhost, *.localhost, 127.0.0.0/8, [::1]): use https, or set insecure.httpPublicUrl`,
+    },
+  ];
+}
+
+function listenRules({ draft: { listen, operations } }: RuleContext): Finding[] {
+  if (!hasAddress(listen) || !hasAddress(operations?.listen) || !isSameListener(listen, operations.listen)) return [];
+  return [
+    {
+      path: ['operations', 'listen'],
+      message: `port ${listen.port} is the public listener’s too (listen); metrics and health need one of their own`,
+    },
+  ];
+}
+
+function hasAddress(address: Draft<Config['listen']> | undefined): address is Config['listen'] {
+  return address?.host !== undefined && address.port !== undefined;
+}
+
+function lifetimeRules({ draft: { session } }: RuleContext): Finding[] {
+  if (session?.idleTimeout === undefined || session.absoluteTimeout === undefined) return [];
+  if (session.idleTimeout <= session.absoluteTimeout) return [];
+  return [
+    {
+      path: ['session', 'idleTimeout'],
+      message: `${formatDuration(session.idleTimeout)} is longer than session.absoluteTimeout (${formatDuration(session.absoluteTimeout)}), so it would never count; make it shorter`,
+    },
+  ];
+}
+
+function redisRules({ draft: { redis } }: RuleContext): Finding[] {
+  const url = redis?.url?.reveal();
+  if (url === undefined || (/^rediss?:\/\/[^/]/.test(url) && URL.canParse(url))) return [];
+  return [
+    {
+      path: ['redis', 'url'],
+      message: 'must be a URL such as redis://host:6379/0 or rediss://user:password@host:6379/0',
+    },
+  ];
+}
+
+function cookieRules({ draft: { cookie } }: RuleContext): Finding[] {
+  const name = cookie?.name;
+  const prefix = name === undefined ? undefined : /^__(Host|Secure|Http)-/i.exec(name)?.[0];
+  if (prefix === undefined) return [];
+  return [
+    {
+      path: ['cookie', 'name'],
+      message: `must stand without the prefix "${prefix}": Postern puts the prefix __Host-Http- in front wherever publicUrl is https`,
+    },
+  ];
+}

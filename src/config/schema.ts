@@ -1,0 +1,236 @@
+// The configuration file's shape (design 3): one zod schema, from which come the checks, the defaults, the JSON Schema and the reference page.
+// Rules that span several keys are in rules.ts; the sentences about wrong values in issues.ts.
+import * as z from 'zod';
+import { route } from './route-schema.ts';
+import {
+  cookieName,
+  duration,
+  headSize,
+  headerValue,
+  httpUrl,
+  listenAddress,
+  machinePath,
+  network,
+  origin,
+  ownPath,
+  parameterValue,
+  routePath,
+  scope,
+  secretValue,
+  text,
+} from './values.ts';
+import type { ReadSecret } from './values.ts';
+
+/** The claims that `/bff/session` shows unless the configuration names others (OIDC Core 5.4, scopes profile, email, phone). */
+export const standardProfileClaims = [
+  'name',
+  'given_name',
+  'family_name',
+  'middle_name',
+  'nickname',
+  'preferred_username',
+  'profile',
+  'picture',
+  'website',
+  'email',
+  'email_verified',
+  'gender',
+  'birthdate',
+  'zoneinfo',
+  'locale',
+  'phone_number',
+  'phone_number_verified',
+  'updated_at',
+];
+
+/** What an application may ask of `/bff/login`, once `login.parameters` allows it (OIDC Core 3.1.2.1). */
+export const loginParameters = ['prompt', 'login_hint', 'max_age', 'acr_values', 'ui_locales'] as const;
+
+/**
+ * The schema, with its two ways to the outside: `readSecret` is called for every secret of the file,
+ * `resolvePath` makes the paths of files and directories absolute.
+ */
+export function createConfigSchema(readSecret: ReadSecret, resolvePath: (path: string) => string = (path) => path) {
+  const path = machinePath(resolvePath);
+  const secret = secretValue(readSecret, path);
+
+  const provider = z.strictObject({
+    issuer: httpUrl.describe(
+      'The issuer, exactly as the provider writes it in its tokens; its metadata is at <issuer>/.well-known/openid-configuration.',
+    ),
+    clientId: text.describe('The client that this Postern is registered as.'),
+    clientSecret: secret.optional().describe('The client secret. Needed unless insecure.publicClient is set.'),
+    clientAuth: z
+      .enum(['basic', 'post'])
+      .default('basic')
+      .describe('How the secret travels to the token endpoint: HTTP Basic, or in the form.'),
+    scopes: z.array(scope).min(1).default(['openid']).describe('Scopes to ask for; openid must be among them.'),
+    authorizationParameters: z
+      .record(z.string(), parameterValue)
+      .default({})
+      .describe('More parameters for the authorization request, such as audience, resource or access_type.'),
+    userinfo: z
+      .enum(['auto', 'never'])
+      .default('auto')
+      .describe('auto: read the userinfo endpoint at login where there is one; never: the ID token says enough.'),
+    tls: z
+      .strictObject({
+        ca: z.strictObject({
+          file: path.describe('PEM file with the authority that signed the provider’s certificate.'),
+        }),
+      })
+      .optional()
+      .describe('For a provider whose certificate a private authority signed.'),
+  });
+
+  const session = z.strictObject({
+    keys: z
+      .array(secret)
+      .min(1)
+      .describe('Server keys, 32 random bytes each, base64. The first signs and seals, all of them open.'),
+    idleTimeout: duration.prefault('30m').describe('A session without activity ends after this.'),
+    absoluteTimeout: duration.prefault('12h').describe('A session ends after this, whatever happens.'),
+    refreshBefore: duration
+      .prefault('1m')
+      .describe('How long before its expiry an access token is refreshed (at most a fifth of its lifetime).'),
+    claims: z.array(text).default(standardProfileClaims).describe('The claims that /bff/session shows beside sub.'),
+  });
+
+  const spa = z.union(
+    [
+      z.strictObject({
+        directory: path.describe('The built app. Its index.html answers every navigation that is no file.'),
+        contentSecurityPolicy: headerValue.optional().describe('Replaces the default policy of the pages.'),
+      }),
+      z.strictObject({ upstream: httpUrl.describe('A development server that serves the app.') }),
+    ],
+    { error: 'either directory (built files) or upstream (a development server)' },
+  );
+
+  return z.strictObject({
+    version: z.literal(1).optional().describe('The version of this file’s format.'),
+    publicUrl: origin.describe(
+      'What the browser sees. Every URL that Postern emits is built from it, never from Host.',
+    ),
+    basePath: routePath
+      .refine((path) => path !== '/', 'a path other than /')
+      .default('/bff')
+      .describe('Where Postern’s own endpoints are.'),
+    listen: listenAddress.prefault('0.0.0.0:8080').describe('The public listener.'),
+    operations: z
+      .strictObject({
+        listen: listenAddress
+          .prefault('127.0.0.1:9090')
+          .describe('Where /livez, /readyz and /metrics are. Never the public listener.'),
+      })
+      .prefault({})
+      .describe('What operators and machines ask.'),
+    trustedProxies: z
+      .array(network)
+      .default([])
+      .describe('Addresses or networks (CIDR) of the proxies in front that may say who the client is.'),
+    provider: provider.describe('The OpenID provider.'),
+    session: session.describe('Sessions: keys and lifetimes.'),
+    redis: z
+      .strictObject({ url: secret.describe('redis://… or rediss://…; a secret, because it may hold a password.') })
+      .optional()
+      .describe('Where sessions are kept. Without it they live in this process: one replica, gone at restart.'),
+    routes: z.array(route).default([]).describe('What is proxied.'),
+    spa: spa.optional().describe('The single-page app, unless somebody else serves it.'),
+    cookie: z
+      .strictObject({
+        name: cookieName
+          .default('postern')
+          .describe('The cookie’s name without its prefix. Two Posterns on one host need different ones.'),
+        sameSite: z
+          .enum(['strict', 'lax'])
+          .default('strict')
+          .describe('lax: only for pages rendered behind Postern that must know the user on the first click.'),
+        persistent: z.boolean().default(false).describe('true: the cookie outlives the browser, for installed apps.'),
+      })
+      .prefault({})
+      .describe('The session cookie.'),
+    csrf: z
+      .strictObject({
+        requireHeader: z
+          .boolean()
+          .default(false)
+          .describe('true: every call needs X-CSRF: 1, RFC 10017 to the letter.'),
+      })
+      .prefault({})
+      .describe(
+        'How a call shows that it comes from this app. The browser’s own Sec-Fetch-Site is enough unless said otherwise.',
+      ),
+    login: z
+      .strictObject({
+        errorUrl: ownPath
+          .optional()
+          .describe(
+            'A path of the app that failed logins end on, with ?error=<code>. Without it: a page of Postern’s.',
+          ),
+        crossSite: z
+          .enum(['confirm', 'allow'])
+          .default('confirm')
+          .describe('A login link on another site: ask first, or go on.'),
+        parameters: z
+          .array(z.enum(loginParameters))
+          .default(['prompt', 'login_hint', 'ui_locales'])
+          .describe('Query parameters of /bff/login that are passed to the provider.'),
+      })
+      .prefault({})
+      .describe('How logins begin and where failed ones end.'),
+    logout: z
+      .strictObject({
+        revoke: z
+          .enum(['auto', 'always', 'never'])
+          .default('auto')
+          .describe(
+            'Whether logout revokes the refresh token; auto: yes, save where that hits more than this session.',
+          ),
+        idTokenHint: z.boolean().default(true).describe('false: the provider is told client_id alone.'),
+        returnTo: ownPath.default('/').describe('The path that a logout ends on.'),
+      })
+      .prefault({})
+      .describe('What a logout does at the provider, and where it ends.'),
+    limits: z
+      .strictObject({ headers: headSize.prefault('32kb').describe('The largest request head; more gets 431.') })
+      .prefault({})
+      .describe('How much a request may ask for.'),
+    log: z
+      .strictObject({
+        level: z
+          .enum(['trace', 'debug', 'info', 'warn', 'error'])
+          .default('info')
+          .describe('The least serious lines that are written.'),
+        access: z.boolean().default(true).describe('One line a request.'),
+        format: z
+          .enum(['json', 'pretty', 'auto'])
+          .default('auto')
+          .describe('auto: pretty on a terminal, JSON elsewhere.'),
+      })
+      .prefault({})
+      .describe('What is logged. Never a token, a cookie or a query.'),
+    strictTransportSecurity: z
+      .union([headerValue, z.literal(false)], { error: 'a header value, or false' })
+      .default('max-age=31536000; includeSubDomains')
+      .describe('The header on https; false when the edge sets it.'),
+    insecure: z
+      .strictObject({
+        httpIssuer: z.boolean().default(false).describe('Allow a provider on plain http that is not on loopback.'),
+        httpPublicUrl: z.boolean().default(false).describe('Allow a publicUrl on plain http that is not on loopback.'),
+        publicClient: z.boolean().default(false).describe('Allow a client without a secret.'),
+        weakKey: z.boolean().default(false).describe('Allow session keys shorter than 32 bytes.'),
+      })
+      .prefault({})
+      .describe('Each key switches one protection off. Never in production.'),
+  });
+}
+
+/** The whole configuration, checked and with every default in place. Spans without a unit in their name are seconds. */
+export type Config = z.output<ReturnType<typeof createConfigSchema>>;
+
+/** One route of the configuration. */
+export type RouteConfig = Config['routes'][number];
+
+/** Where something listens; port 0 lets the system choose. */
+export type ListenAddress = Config['listen'];

@@ -1,0 +1,101 @@
+// What is allowed and still worth a line at start and in `postern check`. A warning never stops anything.
+import { isClusterInternal, isLoopback } from './network.ts';
+import { inTheFileItself } from './read-secret.ts';
+import { isUnder } from './route-rules.ts';
+import type { Finding } from './rule.ts';
+import type { Config, RouteConfig } from './schema.ts';
+import type { Secret } from './secret.ts';
+
+/** Everything in a valid configuration that its operator should know. */
+export function warningsFor(config: Config): Finding[] {
+  return [
+    ...writtenSecrets(config),
+    ...insecureSwitches(config),
+    ...unencryptedTokens(config),
+    ...strictUnderLoose(config),
+    ...trustInEverybody(config),
+    ...oneReplica(config),
+  ];
+}
+
+function writtenSecrets({ provider, session, redis }: Config): Finding[] {
+  const secrets: { path: Finding['path']; secret: Secret | undefined }[] = [
+    { path: ['provider', 'clientSecret'], secret: provider.clientSecret },
+    ...session.keys.map((secret, index) => ({ path: ['session', 'keys', index], secret })),
+    // A Redis URL is a secret only when it holds a password.
+    { path: ['redis', 'url'], secret: hasPassword(redis?.url) ? redis?.url : undefined },
+  ];
+  return secrets
+    .filter(({ secret }) => secret?.origin === inTheFileItself)
+    .map(({ path }) => ({
+      path,
+      message: 'the secret stands in this file; { file: /path } or { env: NAME } keeps it out of copies and commits',
+    }));
+}
+
+function hasPassword(url: Secret | undefined): boolean {
+  return url !== undefined && new URL(url.reveal()).password !== '';
+}
+
+const whatIsOff: Record<keyof Config['insecure'], string> = {
+  httpIssuer: 'the provider may be on plain http: client secret and tokens can be read on the way',
+  httpPublicUrl: 'publicUrl may be on plain http: cookies and authorization codes can be read on the way',
+  publicClient: 'this client has no secret: a stolen authorization code or refresh token is worth more',
+  weakKey: 'session keys may be short: cookies and stored tokens can be guessed',
+};
+
+function insecureSwitches({ insecure }: Config): Finding[] {
+  return (Object.keys(whatIsOff) as (keyof typeof whatIsOff)[])
+    .filter((name) => insecure[name])
+    .map((name) => ({ path: ['insecure', name], message: `${whatIsOff[name]}; never in production` }));
+}
+
+function unencryptedTokens({ routes }: Config): Finding[] {
+  return routes.flatMap((route, index) => {
+    const upstream = new URL(route.upstream);
+    if (!carriesToken(route) || upstream.protocol === 'https:') return [];
+    if (isLoopback(upstream) || isClusterInternal(upstream)) return [];
+    return [
+      { path: ['routes', index, 'upstream'], message: `the token travels unencrypted to ${upstream.host}; use https` },
+    ];
+  });
+}
+
+function carriesToken({ auth, token }: RouteConfig): boolean {
+  return auth !== 'none' && token !== 'none';
+}
+
+const strictness = { none: 0, optional: 1, required: 2 } as const;
+
+function strictUnderLoose({ routes }: Config): Finding[] {
+  return routes.flatMap((strict, index) => {
+    const loose = routes
+      .filter((route) => route !== strict && isUnder(strict.path, route.path))
+      .filter((route) => new URL(route.upstream).origin === new URL(strict.upstream).origin)
+      .find((route) => strictness[route.auth] < strictness[strict.auth]);
+    if (loose === undefined) return [];
+    const message =
+      `"${strict.path}" (auth: ${strict.auth}) lies under "${loose.path}" (auth: ${loose.auth}) on the same upstream: where that upstream ` +
+      `reads paths more loosely than Postern (case, ;parameters, doubled slashes), a request let through as "${loose.path}" can reach "${strict.path}"; ` +
+      'let the upstream check the token there, or give the two parts different upstreams';
+    return [{ path: ['routes', index, 'path'], message }];
+  });
+}
+
+function trustInEverybody({ trustedProxies }: Config): Finding[] {
+  return trustedProxies.flatMap((network, index) =>
+    network.endsWith('/0')
+      ? [{ path: ['trustedProxies', index], message: `${network} is everybody: any client may claim any address` }]
+      : [],
+  );
+}
+
+function oneReplica({ redis }: Config): Finding[] {
+  if (redis !== undefined) return [];
+  return [
+    {
+      path: ['redis'],
+      message: 'missing, so sessions live in this process: one replica only, and a restart ends them',
+    },
+  ];
+}

@@ -1,0 +1,53 @@
+// The Express app: the endpoints under the base path, and one error handler at their end.
+import type { RequestListener } from 'node:http';
+import express from 'express';
+import type { ErrorRequestHandler, RequestHandler } from 'express';
+import { PosternError } from '../errors.ts';
+import { contextFor } from './request-context.ts';
+import type { SecurityHeaders } from './security-headers.ts';
+
+/** One row of the table in app.ts. */
+export interface Endpoint {
+  method: 'GET' | 'POST';
+  /** Below the base path. */
+  path: string;
+  handler: RequestHandler;
+}
+
+export interface EndpointsOptions {
+  basePath: string;
+  endpoints: readonly Endpoint[];
+  securityHeaders: SecurityHeaders;
+  onError: ErrorRequestHandler;
+}
+
+export function createEndpoints({
+  basePath,
+  endpoints,
+  securityHeaders,
+  onError,
+}: EndpointsOptions): RequestListener {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.set('query parser', false);
+  app.set('case sensitive routing', true);
+  app.set('strict routing', true);
+  const ownHeaders = new Map(Object.entries({ ...securityHeaders.own, 'cache-control': 'no-store' }));
+  app.use(basePath, (_request, response, next) => {
+    response.setHeaders(ownHeaders);
+    next();
+  });
+  for (const { method, path, handler } of endpoints) {
+    app.all(basePath + path, (request, response, next) => {
+      contextFor(request).route = basePath + path;
+      if (request.method !== method) throw new PosternError('method_not_allowed', { headers: { allow: method } });
+      return handler(request, response, next);
+    });
+  }
+  app.use(basePath, () => {
+    throw new PosternError('no_route');
+  });
+  app.use(onError);
+  return app;
+}

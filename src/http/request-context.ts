@@ -1,0 +1,56 @@
+// Who is asking, and under which id: worked out once per request, before anything decides.
+import type { IncomingMessage } from 'node:http';
+import proxyAddr from 'proxy-addr';
+
+/** What the edges (log, metrics, errors, forwarded headers) know of one request. */
+export interface RequestContext {
+  readonly requestId: string;
+  /** The nearest address that is not a trusted proxy. */
+  readonly clientAddress: string;
+  /** Monotonic, ms. */
+  readonly startedAt: number;
+  /** The configured route that answers, for metrics and the log: never the raw path. */
+  route: string;
+  /** The code of the error that was answered, if one was. */
+  errorCode: string | undefined;
+}
+
+const contextOf = Symbol('request context');
+
+interface Carrier extends IncomingMessage {
+  [contextOf]?: RequestContext;
+}
+
+/** Makes contexts. `trusted` are addresses or CIDRs whose X-Forwarded-For and X-Request-Id are believed. */
+export function createRequestContexts(options: {
+  trusted: string[];
+  randomId: () => string;
+  monotonicNow: () => number;
+}) {
+  const isTrusted = proxyAddr.compile(options.trusted);
+  return function begin(request: IncomingMessage): RequestContext {
+    const peer = request.socket.remoteAddress ?? '';
+    const peerIsTrusted = options.trusted.length > 0 && isTrusted(peer, 0);
+    const context: RequestContext = {
+      requestId: (peerIsTrusted && wellFormedId(request.headers['x-request-id'])) || options.randomId(),
+      clientAddress: peerIsTrusted ? proxyAddr(request, isTrusted) : peer,
+      startedAt: options.monotonicNow(),
+      route: '',
+      errorCode: undefined,
+    };
+    (request as Carrier)[contextOf] = context;
+    return context;
+  };
+}
+
+/** The context of a request that the server has begun. */
+export function contextFor(request: IncomingMessage): RequestContext {
+  const context = (request as Carrier)[contextOf];
+  if (context === undefined) throw new Error('This request was never begun');
+  return context;
+}
+
+// Goes into logs and headers as it is, so only what cannot break either.
+function wellFormedId(value: string | string[] | undefined): string | false {
+  return typeof value === 'string' && /^[A-Za-z0-9_-]{8,64}$/.test(value) && value;
+}

@@ -1,0 +1,179 @@
+// GET /bff/callback: the way back from the provider (RFC 6749 section 4.1.2, RFC 9207). Nothing is believed that this browser did not start,
+// the code is redeemed once, and a session exists only after both of its records are written.
+import type { Request, RequestHandler, Response } from 'express';
+import { PosternError } from '../errors.ts';
+import { contextFor } from '../http/request-context.ts';
+import type { SecurityHeaders } from '../http/security-headers.ts';
+import type { Provider } from '../oidc/provider.ts';
+import type { Claims, TokenSet } from '../oidc/token-set.ts';
+import { hashOf } from '../session/cookie.ts';
+import type { SessionCookie } from '../session/cookie.ts';
+import type { SessionRecord, Sessions } from '../session/session.ts';
+import type { Logger } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { TokenVault } from '../tokens/token-vault.ts';
+import { queryOf, redirect, requireGet, sendPage } from './own-pages.ts';
+import type { PendingLogin, PendingLogins } from './pending-login.ts';
+
+export interface CallbackOptions {
+  provider: Pick<Provider, 'finishLogin' | 'revoke'>;
+  pendingLogins: PendingLogins;
+  sessions: Sessions;
+  vault: Pick<TokenVault, 'put' | 'end'>;
+  cookie: SessionCookie;
+  securityHeaders: SecurityHeaders;
+  /** A path of the app that takes `?error=<code>`. */
+  errorUrl: string | undefined;
+  /** From `publicUrl`. */
+  origin: string;
+  /** The paths of the three endpoints. */
+  paths: { callback: string; login: string; session: string };
+  clientId: string;
+  /** The claims that the session record keeps beside `sub`. */
+  claimNames: readonly string[];
+  now: () => number;
+  randomId: () => string;
+  metrics: Metrics;
+  log: Logger;
+}
+
+// A second value for one of these is somebody's attempt to have two readers see two answers.
+const protocolParameters = [
+  'code',
+  'state',
+  'iss',
+  'error',
+  'error_description',
+  'error_uri',
+  'session_state',
+  'response',
+];
+
+/** Answers 303 to where the login was to end, or fails: 400 `login_failed`, 503; the session that was there stays untouched then. */
+export function createCallback(options: CallbackOptions): RequestHandler {
+  const { provider, pendingLogins, sessions, vault, cookie, metrics, log } = options;
+
+  // The Strict session cookie does not come along from the provider, so whether this browser is signed in is asked from a page of ours.
+  function askTheBrowser(response: Response): void {
+    const nonce = options.randomId();
+    metrics.logins.inc({ outcome: 'unknown' });
+    sendPage(response, {
+      status: 400,
+      headers: options.securityHeaders.page({ scriptNonce: nonce }),
+      page: {
+        title: 'This login is no longer waiting',
+        paragraphs: [
+          'It was finished before, took too long, or was started in another browser.',
+          'Code: login_failed.',
+        ],
+        links: [
+          { href: options.paths.login, text: 'Log in again' },
+          { href: '/', text: 'To the application' },
+        ],
+        script: { nonce, source: goOnIfSignedIn(options.paths.session) },
+      },
+    });
+  }
+
+  function fail(response: Response, error: string): void {
+    if (options.errorUrl === undefined) throw new PosternError('login_failed');
+    const url = new URL(options.errorUrl, options.origin);
+    url.searchParams.set('error', error);
+    redirect(response, 303, url.pathname + url.search + url.hash);
+  }
+
+  async function signIn(request: Request, response: Response, login: PendingLogin, tokens: TokenSet): Promise<void> {
+    const presented = cookie.read(request.headers.cookie);
+    try {
+      const sessionId = await sessions.rotate(request, response, recordOf(request, tokens.claims));
+      await vault.put(sessionId, tokens);
+    } catch (cause) {
+      await abandon(request, tokens);
+      throw cause;
+    }
+    const replaced = new Set([login.replaces, presented.kind === 'valid' ? presented.h : undefined]);
+    for (const h of replaced) if (h !== undefined) await vault.end(h, 'replaced');
+    redirect(response, 303, login.returnTo);
+  }
+
+  // The store may have written and not said so: whatever is there of the new session goes, and the tokens are handed back.
+  async function abandon(request: Request, { refreshToken }: TokenSet): Promise<void> {
+    await sessions
+      .destroy(request)
+      .catch((error: unknown) => log.warn({ err: error }, 'a session record was not removed'));
+    if (typeof request.sessionID === 'string') await vault.end(hashOf(request.sessionID), 'revoked');
+    if (refreshToken !== undefined) void provider.revoke(refreshToken);
+  }
+
+  function recordOf(request: Request, claims: Claims): SessionRecord {
+    const kept = options.claimNames.filter((name) => claims[name] !== undefined).map((name) => [name, claims[name]]);
+    return {
+      iss: claims.iss,
+      sub: claims.sub,
+      ...(claims.sid === undefined ? {} : { sid: claims.sid }),
+      claims: { ...(Object.fromEntries(kept) as Partial<Claims>), sub: claims.sub },
+      clientId: options.clientId,
+      createdAt: options.now(),
+      device: deviceOf(request.headers['user-agent']),
+    };
+  }
+
+  async function finish(
+    request: Request,
+    response: Response,
+    flow: { login: PendingLogin; answer: URL },
+  ): Promise<void> {
+    const outcome = await provider.finishLogin(flow.answer, flow.login.checks);
+    metrics.logins.inc({ outcome: outcome.kind });
+    const { requestId } = contextFor(request);
+    switch (outcome.kind) {
+      case 'signed-in':
+        await signIn(request, response, flow.login, outcome.tokens);
+        log.info({ requestId }, 'login');
+        break;
+      case 'refused':
+        log.info({ requestId, error: safeError(outcome.error) }, 'login refused by the provider');
+        fail(response, safeError(outcome.error));
+        break;
+      case 'invalid':
+        log.warn({ requestId, err: outcome.cause }, 'login failed: the answer of the provider did not pass the checks');
+        fail(response, 'login_failed');
+        break;
+      case 'unavailable':
+        log.warn({ requestId, err: outcome.cause }, 'login failed: the provider did not answer');
+        throw new PosternError('provider_unavailable', { cause: outcome.cause, retryAfterSeconds: 5 });
+    }
+  }
+
+  return async (request, response) => {
+    requireGet(request);
+    const answer = new URL(options.origin + options.paths.callback + queryOf(request));
+    if (protocolParameters.some((name) => answer.searchParams.getAll(name).length > 1)) {
+      throw new PosternError('bad_request');
+    }
+    const login = pendingLogins.find(request, answer.searchParams.get('state'));
+    if (login === undefined) {
+      askTheBrowser(response);
+    } else if (await pendingLogins.claim(login)) {
+      pendingLogins.remove(response, login);
+      await finish(request, response, { login, answer });
+    } else {
+      // Reloaded while the first was under way: that one sets the cookie.
+      redirect(response, 303, login.returnTo);
+    }
+  };
+}
+
+// Whatever the provider calls it, only something that looks like a code of RFC 6749 goes on; descriptions never do.
+function safeError(error: string): string {
+  return /^[a-z][a-z_]{0,63}$/.test(error) ? error : 'login_failed';
+}
+
+function deviceOf(userAgent: string | undefined): string {
+  return (userAgent ?? '').replace(/[^\x20-\x7e]/g, '').slice(0, 256);
+}
+
+function goOnIfSignedIn(sessionPath: string): string {
+  const call = `fetch(${JSON.stringify(sessionPath)}, { headers: { 'X-CSRF': '1' } })`;
+  return `${call}.then((answer) => answer.json()).then((session) => { if (session.authenticated) location.replace('/') }).catch(() => {})`;
+}

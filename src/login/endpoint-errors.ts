@@ -1,0 +1,33 @@
+// The last handler of every endpoint: the one place where what was thrown becomes an answer, a page for people and problem+json for scripts.
+import type { ErrorRequestHandler } from 'express';
+import { PosternError } from '../errors.ts';
+import type { SendError } from '../http/error-response.ts';
+import { isNavigation } from '../http/navigation.ts';
+import { contextFor } from '../http/request-context.ts';
+import { StoreUnavailable } from '../store/store.ts';
+import type { Logger } from '../telemetry/log.ts';
+
+export function createEndpointErrors(options: {
+  sendProblem: SendError;
+  sendErrorPage: SendError;
+  log: Logger;
+}): ErrorRequestHandler {
+  // eslint-disable-next-line @typescript-eslint/no-unused-vars -- Express knows an error handler by its four parameters.
+  return (thrown: unknown, request, response, _next) => {
+    const error = toPosternError(thrown);
+    if (error.status >= 500) {
+      const level = error.code === 'internal_error' ? 'error' : 'warn';
+      options.log[level]({ err: error, requestId: contextFor(request).requestId }, 'an endpoint failed');
+    }
+    const send = isNavigation(request.headers) ? options.sendErrorPage : options.sendProblem;
+    send(request, response, error);
+  };
+}
+
+function toPosternError(thrown: unknown): PosternError {
+  if (thrown instanceof PosternError) return thrown;
+  if (thrown instanceof StoreUnavailable) {
+    return new PosternError('session_store_unavailable', { cause: thrown, retryAfterSeconds: 2 });
+  }
+  return new PosternError('internal_error', { cause: thrown });
+}

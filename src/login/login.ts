@@ -1,0 +1,99 @@
+// GET /bff/login: starts an authorization code flow for a person on the way here (OIDC Core 3.1.2, RFC 10017 section 6.1.2.1).
+// Scripts, frames, images and prefetches are refused, and other sites have to ask first: nobody is logged in behind their back.
+import type { Request, RequestHandler, Response } from 'express';
+import type { Config, loginParameters } from '../config/schema.ts';
+import { PosternError } from '../errors.ts';
+import { isNavigation } from '../http/navigation.ts';
+import type { SecurityHeaders } from '../http/security-headers.ts';
+import type { Provider } from '../oidc/provider.ts';
+import type { SessionCookie } from '../session/cookie.ts';
+import { loginWindowSeconds } from './login-counter.ts';
+import type { LoginCounter } from './login-counter.ts';
+import { queryOf, redirect, requireGet, sendPage } from './own-pages.ts';
+import type { PendingLogins } from './pending-login.ts';
+import { safeReturnTo } from './return-to.ts';
+
+export interface LoginOptions {
+  provider: Pick<Provider, 'startLogin'>;
+  pendingLogins: PendingLogins;
+  loginCounter: LoginCounter;
+  cookie: SessionCookie;
+  securityHeaders: SecurityHeaders;
+  settings: Pick<Config['login'], 'crossSite' | 'parameters'>;
+  /** From `publicUrl`. */
+  origin: string;
+  /** The path of this endpoint. */
+  loginPath: string;
+  /** Whether a path is Postern's own or an API's. */
+  isReserved: (path: string) => boolean;
+}
+
+// Short, because acr_values and max_age travel in the transaction cookie, and clean, because all of them end in a URL.
+const accepted: Record<(typeof loginParameters)[number], RegExp> = {
+  prompt: /^(none|(login|consent|select_account)( (login|consent|select_account)){0,2})$/,
+  login_hint: /^[^\p{C}]{1,256}$/u,
+  max_age: /^\d{1,9}$/,
+  acr_values: /^(?=.{1,128}$)[\x21-\x7e]+( [\x21-\x7e]+)*$/,
+  ui_locales: /^[A-Za-z0-9-]{1,35}( [A-Za-z0-9-]{1,35}){0,9}$/,
+};
+
+/** Answers 302 to the provider, 403 `navigation_required`, 429 `rate_limited`, 503 `provider_unavailable`, or the page that asks. */
+export function createLogin(options: LoginOptions): RequestHandler {
+  const { provider, pendingLogins, loginCounter, cookie, settings } = options;
+
+  function askFirst(response: Response, fields: Record<string, string>): void {
+    sendPage(response, {
+      status: 200,
+      headers: options.securityHeaders.page({}),
+      page: {
+        title: 'Log in?',
+        paragraphs: ['Another site has sent you here to log in. If you meant to, go on.'],
+        form: { action: options.loginPath, method: 'get', fields, button: 'Log in' },
+        links: [{ href: '/', text: 'To the application' }],
+      },
+    });
+  }
+
+  return async (request, response) => {
+    requireGet(request);
+    if (!isNavigation(request.headers)) throw new PosternError('navigation_required');
+    const query = new URLSearchParams(queryOf(request));
+    const parameters = readParameters(query, settings.parameters);
+    const returnTo = safeReturnTo(single(query, 'returnTo'), options.origin, options.isReserved);
+    if (settings.crossSite === 'confirm' && isFromAnotherSite(request)) {
+      askFirst(response, { ...parameters, returnTo });
+      return;
+    }
+    if (!loginCounter.count(request, response)) {
+      throw new PosternError('rate_limited', { retryAfterSeconds: loginWindowSeconds });
+    }
+    const { url, checks } = await provider.startLogin(parameters);
+    const session = cookie.read(request.headers.cookie);
+    pendingLogins.begin(request, response, {
+      checks,
+      returnTo,
+      replaces: session.kind === 'valid' ? session.h : undefined,
+    });
+    redirect(response, 302, url.href);
+  };
+}
+
+// `none` is an address that somebody typed or bookmarked; browsers without Fetch Metadata say nothing.
+function isFromAnotherSite(request: Request): boolean {
+  const site = request.headers['sec-fetch-site'];
+  return site === 'cross-site' || site === 'same-site';
+}
+
+// What is not allowed, malformed or given twice is left out: it can neither reach the provider nor keep anybody from logging in.
+function readParameters(query: URLSearchParams, allowed: Config['login']['parameters']): Record<string, string> {
+  const entries = allowed.flatMap((name) => {
+    const value = single(query, name);
+    return value !== undefined && accepted[name].test(value) ? [[name, value]] : [];
+  });
+  return Object.fromEntries(entries) as Record<string, string>;
+}
+
+function single(query: URLSearchParams, name: string): string | undefined {
+  const values = query.getAll(name);
+  return values.length === 1 ? values[0] : undefined;
+}

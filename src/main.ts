@@ -1,0 +1,95 @@
+#!/usr/bin/env node
+// The process: refuses an unsafe Node, understands the arguments, runs one command, ends with its exit code.
+import { readFileSync } from 'node:fs';
+import { parseCommandLine } from './cli/command-line.ts';
+import type { CommandLine } from './cli/command-line.ts';
+import { helpFor, overview } from './cli/commands.ts';
+import type { Terminal } from './cli/configuration.ts';
+import { exitCode } from './cli/exit-code.ts';
+import { refusalOf } from './cli/node-version.ts';
+
+const terminal: Terminal = {
+  print: (text) => void process.stdout.write(text),
+  report: (line) => void process.stderr.write(`${line}\n`),
+  readFile: (path) => readFileSync(path, 'utf8'),
+  env: process.env,
+};
+
+// `postern schema | head` closes the pipe early: that is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
+const refusal = refusalOf(process.versions.node);
+if (refusal === undefined) {
+  process.exitCode = await run(parseCommandLine(process.argv.slice(2))).catch(reportFailure);
+} else {
+  terminal.report(`postern: ${refusal}`);
+  process.exitCode = exitCode.failed;
+}
+
+async function run(commandLine: CommandLine): Promise<number> {
+  switch (commandLine.kind) {
+    case 'help':
+      terminal.print(commandLine.command === undefined ? overview() : helpFor(commandLine.command));
+      return exitCode.ok;
+    case 'version':
+      terminal.print(`${version()}\n`);
+      return exitCode.ok;
+    case 'mistake':
+      terminal.report(`postern: ${commandLine.message}`);
+      terminal.report(`usage: ${commandLine.usage}`);
+      return exitCode.usage;
+    case 'run':
+      return runCommand(commandLine);
+  }
+}
+
+// Each command brings its own imports, so that `check` does not load a proxy, and an old Node is refused before it meets code it cannot read.
+async function runCommand({ command, options, operands }: Extract<CommandLine, { kind: 'run' }>): Promise<number> {
+  switch (command) {
+    case 'serve':
+      return serve(options);
+    case 'check':
+      return (await import('./cli/check.ts')).check(options, terminal);
+    case 'print':
+      return (await import('./cli/print.ts')).print(options, terminal);
+    case 'schema':
+      return (await import('./cli/schema.ts')).schema(options, terminal);
+    case 'route': {
+      const [method = '', target = ''] = operands;
+      return (await import('./cli/route.ts')).route({ method, target }, options, terminal);
+    }
+  }
+}
+
+async function serve(options: { config: string }): Promise<number> {
+  const { loadWithWarnings } = await import('./cli/configuration.ts');
+  const loaded = loadWithWarnings(options.config, terminal);
+  if (loaded === undefined) return exitCode.configuration;
+  const { serve } = await import('./cli/serve.ts');
+  await serve(loaded.config, stopSignal());
+  return exitCode.ok;
+}
+
+// The first signal ends politely; a second one of the same kind finds no handler any more, and ends at once.
+function stopSignal(): AbortSignal {
+  const stop = new AbortController();
+  process.once('SIGTERM', () => stop.abort());
+  process.once('SIGINT', () => stop.abort());
+  return stop.signal;
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+// A port in use or an address that is not ours is an operator's business and gets one line; anything else is a bug, and its stack helps.
+function reportFailure(error: unknown): number {
+  const isSystem = error instanceof Error && 'code' in error;
+  terminal.report(
+    `postern: ${isSystem ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+  );
+  return exitCode.failed;
+}

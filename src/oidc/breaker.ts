@@ -1,0 +1,34 @@
+// A circuit breaker over the provider's token endpoint: when it keeps failing, sessions stop queueing up in front of it.
+
+const opensAfter = 5;
+const staysOpenMs = 10_000;
+
+/** One breaker. Ask `mayCall` before each call, then report how it went: every permitted call must be reported. */
+export class CircuitBreaker {
+  readonly #now: () => number;
+  #failures = 0;
+  #nextTrialAt = 0;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** False while the breaker is open. 10 s after the last failure one caller is let through to try. */
+  mayCall(): boolean {
+    if (this.#failures < opensAfter) return true;
+    if (this.#now() < this.#nextTrialAt) return false;
+    this.#nextTrialAt = this.#now() + staysOpenMs;
+    return true;
+  }
+
+  /** The endpoint answered, be it with a refusal. */
+  succeeded(): void {
+    this.#failures = 0;
+  }
+
+  /** No answer, or 5xx. Five in a row open the breaker. */
+  failed(): void {
+    this.#failures += 1;
+    this.#nextTrialAt = this.#now() + staysOpenMs;
+  }
+}

@@ -1,0 +1,64 @@
+// The OpenID provider, as the rest of the house sees it.
+import type { TokenSet, Tokens } from './token-set.ts';
+
+/** What must come back with the user, and is sealed in the browser meanwhile (design 4, "Login transaction"). */
+export interface LoginChecks {
+  state: string;
+  nonce: string;
+  codeVerifier: string;
+  /** Asked for and therefore checked (OIDC Core 3.1.3.7 items 12 and 13). */
+  maxAge?: number;
+  acrValues?: string;
+}
+
+/** A started login: where to send the browser. */
+export interface StartedLogin {
+  url: URL;
+  checks: LoginChecks;
+}
+
+export type FinishLoginOutcome =
+  | { kind: 'signed-in'; tokens: TokenSet }
+  /** The provider said no in the way RFC 6749 4.1.2.1 gives it: `error` is its code, such as `access_denied` or `login_required`. */
+  | { kind: 'refused'; error: string }
+  /** The answer failed a check: never retried, the session is untouched. `cause` for the log. */
+  | { kind: 'invalid'; cause: unknown }
+  | { kind: 'unavailable'; cause: unknown };
+
+export type RefreshOutcome =
+  | { kind: 'refreshed'; tokens: TokenSet; newIdToken: boolean }
+  /** The grant is gone, or another user came back: the session ends. `error` is the provider's code, or ours. */
+  | { kind: 'ended'; error: string }
+  /** Our configuration is wrong (invalid_client and other 4xx): nobody is logged out. */
+  | { kind: 'misconfigured'; cause: unknown }
+  /** `sent: false` when the request certainly did not reach the provider (refused, DNS, connect time-out, breaker open); `answered` when it said 5xx or 429. */
+  | { kind: 'unavailable'; sent: boolean; answered: boolean; retryAfterMs: number | undefined; cause: unknown };
+
+export type IdTokenCheck =
+  { kind: 'valid' } | { kind: 'invalid'; cause: unknown } | { kind: 'unavailable'; cause: unknown };
+
+/** What a logout sends the browser to; null when the provider has no end_session_endpoint. */
+export interface EndSession {
+  endpoint: string;
+  parameters: Record<string, string>;
+}
+
+export interface Provider {
+  /** Builds the authorization request. Throws PosternError `provider_unavailable` when the metadata cannot be had. */
+  startLogin(parameters: Record<string, string>): Promise<StartedLogin>;
+  /** Redeems the code. `callbackUrl` is built from `publicUrl` and the query as it came. */
+  finishLogin(callbackUrl: URL, checks: LoginChecks): Promise<FinishLoginOutcome>;
+  /** One call of the token endpoint, never repeated here. `signal` bounds it. */
+  refresh(tokens: Tokens, signal: AbortSignal): Promise<RefreshOutcome>;
+  /** Verifies a refreshed ID token's signature, after the commit (design 7). */
+  verifyIdToken(idToken: string): Promise<IdTokenCheck>;
+  /** Revokes the refresh token, and with it the grant (RFC 7009). True when the provider confirmed, or has no such endpoint. */
+  revoke(refreshToken: string): Promise<boolean>;
+  /** OIDC RP-Initiated Logout 1.0, section 2. */
+  endSession(idToken: string | undefined, state: string): Promise<EndSession | null>;
+  /** The origin of the end_session_endpoint, for `form-action`; undefined until the metadata is there. */
+  endSessionOrigin(): string | undefined;
+  /** Whether metadata has been had, for readiness' body. */
+  ready(): boolean;
+  close(): Promise<void>;
+}

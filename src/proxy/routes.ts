@@ -1,0 +1,105 @@
+// Which route a path belongs to: the longest prefix that ends at a segment boundary (RFC 10017 section 6.1.3.6).
+// A path that a careless upstream could read as belonging to another route belongs to none.
+import type { RouteConfig } from '../config/schema.ts';
+
+/** Where a route's requests go. */
+export interface Upstream {
+  protocol: 'http:' | 'https:';
+  /** Without the brackets of an IPv6 address. */
+  hostname: string;
+  port: number;
+  /** The `Host` header's value. */
+  authority: string;
+  /** Put in front of every path; without a slash at its end. */
+  basePath: string;
+}
+
+/** A configured route with everything that can be worked out beforehand. */
+export interface Route {
+  readonly config: RouteConfig;
+  readonly upstream: Upstream;
+  /** The path that the upstream gets for a matching path. */
+  upstreamPath(path: string): string;
+}
+
+export type RouteMatch =
+  | { kind: 'route'; route: Route }
+  | { kind: 'none' }
+  /** Read strictly and read carelessly, the path leads to different routes: to be refused as malformed. */
+  | { kind: 'ambiguous' };
+
+export interface RouteTable {
+  readonly routes: readonly Route[];
+  /** `path` must be canonical. */
+  match(path: string): RouteMatch;
+}
+
+interface Entry {
+  /** With a slash at its end. */
+  prefix: string;
+  laxPrefix: string;
+  match: { kind: 'route'; route: Route };
+}
+
+export function createRouteTable(configs: readonly RouteConfig[]): RouteTable {
+  const entries: Entry[] = configs.map((config) => {
+    const prefix = config.path === '/' ? '/' : `${config.path}/`;
+    return { prefix, laxPrefix: prefix.toLowerCase(), match: { kind: 'route', route: createRoute(config) } };
+  });
+  entries.sort((a, b) => b.prefix.length - a.prefix.length);
+  const none: RouteMatch = { kind: 'none' };
+  const ambiguous: RouteMatch = { kind: 'ambiguous' };
+
+  return {
+    routes: entries.map((entry) => entry.match.route),
+    match(path) {
+      const entry = entries.find(({ prefix }) => isUnder(path, prefix));
+      if (mayBeReadLaxly.test(path)) {
+        const lax = laxReading(path);
+        const laxEntry = entries.find(({ laxPrefix }) => isUnder(lax, laxPrefix));
+        if (laxEntry?.laxPrefix !== entry?.laxPrefix) return ambiguous;
+      }
+      return entry === undefined ? none : entry.match;
+    },
+  };
+}
+
+/** Takes the address of an upstream apart. */
+export function parseUpstream(url: string): Upstream {
+  const { protocol, hostname, port, host, pathname } = new URL(url);
+  return {
+    protocol: protocol === 'https:' ? 'https:' : 'http:',
+    hostname: hostname.replace(/^\[|\]$/g, ''),
+    port: port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port),
+    authority: host,
+    basePath: pathname.replace(/\/$/, ''),
+  };
+}
+
+function createRoute(config: RouteConfig): Route {
+  const upstream = parseUpstream(config.upstream);
+  const strippedLength = config.stripPath && config.path !== '/' ? config.path.length : 0;
+  return {
+    config,
+    upstream,
+    upstreamPath: (path) => upstream.basePath + path.slice(strippedLength) || '/',
+  };
+}
+
+function isUnder(path: string, prefix: string): boolean {
+  return path.startsWith(prefix) || (path.length === prefix.length - 1 && prefix.startsWith(path));
+}
+
+// Case-insensitive routers, servlet containers that drop ;parameters, file systems that drop dots and spaces at the end of a name, servers that
+// decode %2F before they split, and those that merge the slashes left over (CVE-2021-39206 and its kin).
+const mayBeReadLaxly = /[A-Z;%]|\.(?:\/|$)/;
+
+// The lookbehind keeps it linear: without it a long run of dots would be scanned again from each dot.
+function laxReading(path: string): string {
+  return path
+    .toLowerCase()
+    .replaceAll('%2f', '/')
+    .replace(/(?:;|%3b)[^/]*/g, '')
+    .replace(/(?<!\.|%20)(?:\.|%20)+(?=\/|$)/g, '')
+    .replace(/\/{2,}/g, '/');
+}

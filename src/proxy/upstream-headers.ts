@@ -1,0 +1,130 @@
+// The header fields an upstream sees. They are made from scratch before the proxy library sees the request: its own hooks are skipped for some requests,
+// and a field left in place is a field that a client can forge (RFC 9110 section 7.6, RFC 7239 section 8.1, RFC 10017 section 6.1).
+import type { IncomingHttpHeaders } from 'node:http';
+
+/** What of a request goes into its upstream's headers. */
+export interface IncomingHead {
+  headers: IncomingHttpHeaders;
+  httpVersion: string;
+}
+
+/** What we say ourselves about one request. */
+export interface OwnStatements {
+  clientAddress: string;
+  requestId: string;
+  /** The token for the upstream; none for an anonymous call. */
+  bearer: string | undefined;
+}
+
+/** Lower-case names; ready to be sent. */
+export type UpstreamHeaders = Record<string, string>;
+
+export type BuildUpstreamHeaders = (incoming: IncomingHead, own: OwnStatements) => UpstreamHeaders;
+
+export interface UpstreamHeadersOptions {
+  publicUrl: string;
+  /** The upstream's host and port. */
+  authority: string;
+  /** Which cookies may go on, or false when none may. */
+  passesCookie: ((name: string) => boolean) | false;
+}
+
+const dropped = new Set([
+  // Hop-by-hop (RFC 9110 section 7.6.1); Expect is answered by Node itself.
+  ...['connection', 'keep-alive', 'te', 'trailer', 'upgrade', 'http2-settings', 'expect'],
+  // Framing, set anew below.
+  ...['transfer-encoding', 'content-length'],
+  // Ours to say.
+  ...['host', 'authorization', 'cookie', 'via', 'forwarded', 'x-request-id', 'traceparent', 'tracestate'],
+  // Meant for us alone.
+  ...['dpop', 'x-csrf', 'set-cookie'],
+  // Who the client is, according to the client.
+  ...[
+    'x-real-ip',
+    'true-client-ip',
+    'client-ip',
+    'x-client-ip',
+    'x-cluster-client-ip',
+    'cf-connecting-ip',
+    'fastly-client-ip',
+  ],
+  ...['client-cert', 'client-cert-chain'],
+  // What was asked for, according to the client: some frameworks route by these.
+  ...[
+    'x-original-url',
+    'x-original-uri',
+    'x-original-method',
+    'x-original-host',
+    'x-original-forwarded-for',
+    'x-rewrite-url',
+  ],
+]);
+
+// Anything but letters, digits and hyphens may be folded into a hyphen by CGI-like servers: X_Forwarded_User (CVE-2025-64484).
+const plainName = /^[a-z0-9-]+$/;
+// W3C Trace Context, version 00 to fe, ids not all zero.
+const traceparent = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+/** Prepares the builder for one route. The builder is pure: the same request gives the same headers. */
+export function createUpstreamHeaders(options: UpstreamHeadersOptions): BuildUpstreamHeaders {
+  const { authority, passesCookie } = options;
+  const { protocol, host, port } = new URL(options.publicUrl);
+  const proto = protocol.slice(0, -1);
+  const forwardedPort = port === '' ? (proto === 'https' ? '443' : '80') : port;
+
+  return function build({ headers, httpVersion }, { clientAddress, requestId, bearer }) {
+    const named = headers.connection === undefined ? undefined : namedByConnection(headers.connection);
+    const built: UpstreamHeaders = { host: authority };
+    for (const name in headers) {
+      if (isDropped(name) || named?.has(name) === true) continue;
+      const value = headers[name];
+      if (value !== undefined) built[name] = typeof value === 'string' ? value : value.join(', ');
+    }
+
+    // The body's framing is ours to state, whatever Connection says: a body without it would be read as a second request.
+    if (headers['transfer-encoding'] !== undefined) built['transfer-encoding'] = 'chunked';
+    else if (headers['content-length'] !== undefined) built['content-length'] = headers['content-length'];
+
+    if (passesCookie !== false && headers.cookie !== undefined) {
+      const cookie = cookiesThatPass(headers.cookie, passesCookie);
+      if (cookie !== '') built.cookie = cookie;
+    }
+    if (bearer !== undefined) built.authorization = `Bearer ${bearer}`;
+    built['x-forwarded-for'] = clientAddress;
+    built['x-forwarded-host'] = host;
+    built['x-forwarded-proto'] = proto;
+    built['x-forwarded-port'] = forwardedPort;
+    built.forwarded = `for=${forwardedNode(clientAddress)};host="${host}";proto=${proto}`;
+    built.via = `${headers.via === undefined ? '' : `${headers.via}, `}${httpVersion} postern`;
+    built['x-request-id'] = requestId;
+    const trace = headers.traceparent;
+    if (typeof trace === 'string' && traceparent.test(trace)) {
+      built.traceparent = trace;
+      if (typeof headers.tracestate === 'string') built.tracestate = headers.tracestate;
+    }
+    return built;
+  };
+}
+
+function isDropped(name: string): boolean {
+  return dropped.has(name) || name.startsWith('x-forwarded-') || name.startsWith('proxy-') || !plainName.test(name);
+}
+
+function namedByConnection(connection: string): Set<string> | undefined {
+  if (connection === 'keep-alive' || connection === 'close') return undefined;
+  return new Set(connection.toLowerCase().split(/[\s,]+/));
+}
+
+function cookiesThatPass(cookieHeader: string, passes: (name: string) => boolean): string {
+  return cookieHeader
+    .split(';')
+    .map((pair) => pair.trim())
+    .filter((pair) => pair.includes('=') && passes(pair.slice(0, pair.indexOf('=')).trim()))
+    .join('; ');
+}
+
+// RFC 7239 section 6: an IPv6 address is bracketed, and quoted for its colons.
+function forwardedNode(address: string): string {
+  if (address === '') return 'unknown';
+  return address.includes(':') ? `"[${address}]"` : address;
+}

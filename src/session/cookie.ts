@@ -1,0 +1,112 @@
+// The session cookie: the one place that names, signs, parses and strips it, for the API lane and before express-session alike
+// (RFC 10017 section 6.1.3.2, RFC 6265bis). What express-session would read differently never reaches it.
+import { createHash } from 'node:crypto';
+import { sign, unsign } from 'cookie-signature';
+
+export type CookieReading = { kind: 'absent' } | { kind: 'invalid' } | { kind: 'valid'; sessionId: string; h: string };
+
+export interface SessionCookie {
+  /** The full name, prefix included. */
+  readonly name: string;
+  /** The attributes, in express-session's and Express's words. Deleting it needs the same ones. */
+  readonly attributes: { path: '/'; httpOnly: true; secure: boolean; sameSite: 'strict' | 'lax'; maxAge?: number };
+  /** Two cookies of our name are no session: nobody can say which one the browser was given first (cookie tossing). */
+  read(cookieHeader: string | undefined): CookieReading;
+  /** The header without the session cookie: what express-session may see when the reading was not `valid`. */
+  withoutSession(cookieHeader: string | undefined): string | undefined;
+  /** The cookie's value for a session id, as express-session signs it. */
+  valueFor(sessionId: string): string;
+  /** Whether a cookie belongs to Postern (session, login transactions, login counter): such cookies never go upstream, nor come from there. */
+  isOwn(cookieName: string): boolean;
+}
+
+export interface SessionCookieOptions {
+  publicUrl: string;
+  baseName: string;
+  sameSite: 'strict' | 'lax';
+  /** Makes the cookie outlive the browser. */
+  maxAgeMs: number | undefined;
+  /** Signing secrets: the first signs, all verify. */
+  secrets: readonly string[];
+}
+
+// 32 random bytes in base64url: anything else was not made by us.
+const sessionIdPattern = /^[A-Za-z0-9_-]{43}$/;
+
+export function createSessionCookie(options: SessionCookieOptions): SessionCookie {
+  const { baseName, secrets } = options;
+  const url = new URL(options.publicUrl);
+  const secure = url.protocol === 'https:';
+  // Cookies ignore ports: without the port in its name, two apps on one loopback host would share the cookie.
+  const name = secure ? `__Host-Http-${baseName}` : `${baseName}-${url.port === '' ? '80' : url.port}`;
+  const signingSecret = secrets[0];
+  if (signingSecret === undefined) throw new Error('A session cookie needs a signing secret');
+
+  return {
+    name,
+    attributes: {
+      path: '/',
+      httpOnly: true,
+      secure,
+      sameSite: options.sameSite,
+      ...(options.maxAgeMs === undefined ? {} : { maxAge: options.maxAgeMs }),
+    },
+    read(cookieHeader) {
+      const values = valuesOf(cookieHeader, name);
+      if (values.length === 0) return { kind: 'absent' };
+      const [value] = values;
+      if (values.length > 1 || value === undefined) return { kind: 'invalid' };
+      const sessionId = verify(value, secrets);
+      return sessionId === undefined ? { kind: 'invalid' } : { kind: 'valid', sessionId, h: hashOf(sessionId) };
+    },
+    withoutSession(cookieHeader) {
+      const kept = pairsOf(cookieHeader).filter((pair) => nameOf(pair) !== name);
+      return kept.length === 0 ? undefined : kept.join('; ');
+    },
+    valueFor: (sessionId) => encodeURIComponent(`s:${sign(sessionId, signingSecret)}`),
+    isOwn: (cookieName) =>
+      cookieName === name || cookieName.startsWith(`${name}-tx-`) || cookieName === `${name}-logins`,
+  };
+}
+
+/** `h`, the name of a session in the store: a reader of the store cannot make a cookie from it. */
+export function hashOf(sessionId: string): string {
+  return createHash('sha256').update(sessionId).digest('base64url');
+}
+
+/** The raw values of every cookie of a name, in order. */
+export function valuesOf(cookieHeader: string | undefined, name: string): string[] {
+  return pairsOf(cookieHeader)
+    .filter((pair) => nameOf(pair) === name)
+    .map((pair) => pair.slice(pair.indexOf('=') + 1).trim());
+}
+
+function pairsOf(cookieHeader: string | undefined): string[] {
+  if (cookieHeader === undefined) return [];
+  return cookieHeader
+    .split(';')
+    .map((pair) => pair.trim())
+    .filter((pair) => pair !== '');
+}
+
+function nameOf(pair: string): string {
+  const equals = pair.indexOf('=');
+  return (equals === -1 ? pair : pair.slice(0, equals)).trim();
+}
+
+// express-session's format: `s:<id>.<hmac>`, percent-encoded.
+function verify(value: string, secrets: readonly string[]): string | undefined {
+  if (value.length > 256) return undefined;
+  let decoded: string;
+  try {
+    decoded = decodeURIComponent(value.replace(/^"(.*)"$/, '$1'));
+  } catch {
+    return undefined;
+  }
+  if (!decoded.startsWith('s:')) return undefined;
+  for (const secret of secrets) {
+    const sessionId = unsign(decoded.slice(2), secret);
+    if (sessionId !== false) return sessionIdPattern.test(sessionId) ? sessionId : undefined;
+  }
+  return undefined;
+}

@@ -1,0 +1,158 @@
+// What Redis runs: one script per operation of the port, each atomic, each safe to be sent twice by the same owner.
+// Every answer begins with the key it is about, so that an answer can never be taken for another session's.
+// Redis 6.2 is the oldest that is supported; the clock is always the server's own.
+import { createHash } from 'node:crypto';
+
+/** Written into every record; a record of another format is left as it is. */
+export const recordFormat = '1';
+
+export interface Script {
+  lua: string;
+  sha1: string;
+}
+
+function script(...parts: string[]): Script {
+  const lua = parts.join('\n');
+  return { lua, sha1: createHash('sha1').update(lua).digest('hex') };
+}
+
+const clock = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
+
+// Every script that reads a token record starts so. A record past its absolute end is gone, whatever life somebody gave
+// its key; what another format means by its fields is unknown, so nothing of it is touched.
+const onRecord = `${clock}
+local function answer(kind, detail) return { KEYS[1], kind, detail } end
+local function field(name) return redis.call('HGET', KEYS[1], name) end
+local function snapshot() return { now, redis.call('PTTL', KEYS[1]), redis.call('HGETALL', KEYS[1]) } end
+local kind = redis.call('TYPE', KEYS[1]).ok
+if kind == 'none' then return answer('gone') end
+if kind ~= 'hash' or field('format') ~= '${recordFormat}' then return answer('unreadable') end
+local absoluteExpiresAt = tonumber(field('absoluteExpiresAt'))
+if absoluteExpiresAt and now >= absoluteExpiresAt then return answer('gone') end`;
+
+// The start of the arguments of every script of a refresh.
+const attempt = `local revision, owner = ARGV[1], ARGV[2]`;
+
+// A refused PUBLISH (an ACL without the channel) must not undo the write that it tells of: hence pcall.
+const publish = `
+local function publish(channel, message) redis.pcall('PUBLISH', channel, cjson.encode(message)) end`;
+
+/** KEYS tokens. Whole or nothing: fields, remaining life and clock are of one instant. */
+export const load = script(onRecord, `return answer('loaded', snapshot())`);
+
+// A refresh under way, and what is left of an earlier one.
+const attemptFields = `'attemptOwner', 'attemptDeadlineAt', 'attemptTakeover'`;
+
+/** KEYS tokens, session. ARGV h, main, clientId, issuer, idleMs, absoluteMs, expiresInMs or ''. Both records get the same life. A full Redis refuses a script at its first write or not at all: so the first is the one that needs room. */
+export const put = script(
+  clock,
+  `
+local idleMs, absoluteMs, expiresInMs = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+redis.call('HSET', KEYS[1], 'format', '${recordFormat}', 'h', ARGV[1], 'main', ARGV[2], 'clientId', ARGV[3], 'issuer', ARGV[4],
+  'revision', 1, 'refreshedAt', now, 'idleMs', idleMs, 'absoluteExpiresAt', now + absoluteMs)
+redis.call('HDEL', KEYS[1], 'expiresAt', 'retryAt', 'committedBy', ${attemptFields})
+if expiresInMs then redis.call('HSET', KEYS[1], 'expiresAt', now + expiresInMs) end
+local ttlMs = math.min(idleMs, absoluteMs)
+redis.call('PEXPIRE', KEYS[1], ttlMs)
+redis.call('PEXPIRE', KEYS[2], ttlMs)
+return { KEYS[1] }`,
+);
+
+/** KEYS tokens. ARGV revision, owner, deadlineMs. At most one owner at a time is told 'begun' until its deadline; the revision is looked at first, so that a finished refresh is seen by all. */
+export const begin = script(
+  onRecord,
+  attempt,
+  `
+if field('revision') ~= revision then return answer('moved', snapshot()) end
+local retryAt = tonumber(field('retryAt') or 0)
+if now < retryAt then return answer('back-off', retryAt - now) end
+local standing, deadlineAt = field('attemptOwner'), tonumber(field('attemptDeadlineAt'))
+if standing == owner then return answer('begun', tonumber(field('attemptTakeover'))) end
+if standing and now < deadlineAt then return answer('wait', deadlineAt - now) end
+local takeover = standing and 1 or 0
+redis.call('HSET', KEYS[1], 'attemptOwner', owner, 'attemptDeadlineAt', now + ARGV[3], 'attemptTakeover', takeover)
+return answer('begun', takeover)`,
+);
+
+/** KEYS tokens. ARGV revision, owner, channel, h, main, expiresInMs or ''. Writes over the revision it was begun on or not at all, and never makes a record. The record's life is not touched. */
+export const commit = script(
+  onRecord,
+  publish,
+  attempt,
+  `
+if field('revision') ~= revision then return answer(field('committedBy') == owner and 'committed' or 'moved', snapshot()) end
+local expiresInMs = tonumber(ARGV[6])
+redis.call('HSET', KEYS[1], 'main', ARGV[5], 'revision', revision + 1, 'refreshedAt', now, 'committedBy', owner)
+if expiresInMs then redis.call('HSET', KEYS[1], 'expiresAt', now + expiresInMs) else redis.call('HDEL', KEYS[1], 'expiresAt') end
+redis.call('HDEL', KEYS[1], 'retryAt', ${attemptFields})
+publish(ARGV[3], { what = 'refreshed', h = ARGV[4], revision = revision + 1 })
+return answer('committed', snapshot())`,
+);
+
+/** KEYS tokens. ARGV revision, owner, channel, h, retryAfterMs. An attempt that is not the owner's stays as it stands. */
+export const fail = script(
+  onRecord,
+  publish,
+  attempt,
+  `
+if field('revision') ~= revision or field('attemptOwner') ~= owner then return answer('kept') end
+redis.call('HDEL', KEYS[1], ${attemptFields})
+redis.call('HSET', KEYS[1], 'retryAt', now + ARGV[5])
+publish(ARGV[3], { what = 'failed', h = ARGV[4], revision = tonumber(revision) })
+return answer('failed')`,
+);
+
+/** KEYS tokens, session. ARGV revision, owner, channel, h, reason. Ends nothing that another attempt holds or has renewed. */
+export const endIf = script(
+  onRecord,
+  publish,
+  attempt,
+  `
+if field('revision') ~= revision or field('attemptOwner') ~= owner then return answer('kept', snapshot()) end
+redis.call('DEL', KEYS[1], KEYS[2])
+publish(ARGV[3], { what = 'ended', h = ARGV[4], reason = ARGV[5] })
+return answer('ended')`,
+);
+
+/** KEYS tokens, session. ARGV channel, h, reason. Deletes whatever is there, of any format, and tells of it even when nothing was: another process may still hold it in memory. */
+export const end = script(
+  publish,
+  `
+local existed = redis.call('EXISTS', KEYS[1])
+redis.call('DEL', KEYS[1], KEYS[2])
+publish(ARGV[1], { what = 'ended', h = ARGV[2], reason = ARGV[3] })
+return { KEYS[1], existed }`,
+);
+
+/** KEYS tokens, session. Activity never moves the absolute end, and never makes a record. */
+export const slide = script(
+  onRecord,
+  `
+local ttlMs = math.min(tonumber(field('idleMs')), absoluteExpiresAt - now)
+redis.call('PEXPIRE', KEYS[1], ttlMs)
+redis.call('PEXPIRE', KEYS[2], ttlMs)
+return answer('slid')`,
+);
+
+/** KEYS one. */
+export const read = script(`return { KEYS[1], redis.call('GET', KEYS[1]) }`);
+
+/** KEYS one. ARGV value, ttlSeconds. */
+export const write = script(`
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+return { KEYS[1] }`);
+
+/** KEYS one. */
+export const remove = script(`
+redis.call('DEL', KEYS[1])
+return { KEYS[1] }`);
+
+/** KEYS one. ARGV claimant, ttlSeconds. The first claimant stays the only one; its own second call is not its replay. */
+export const claim = script(`
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then return { KEYS[1], 1 } end
+return { KEYS[1], redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0 }`);
+
+/** KEYS one. Two takers never both get it. */
+export const take = script(`return { KEYS[1], redis.call('GETDEL', KEYS[1]) }`);

@@ -1,0 +1,105 @@
+// The store in Redis (or Valkey), for several processes and restarts: each operation is one script, each script one round trip.
+import { logoutTicketKey, messagesChannel, claimKey, sessionKey, tokensKey } from './keys.ts';
+import { createListeners, parseMessage } from './messages.ts';
+import { createRedisConnection, type RedisConnectionOptions } from './redis-connection.ts';
+import { toBeginOutcome, toCommitOutcome, toEndIfOutcome, toLoaded, toText } from './redis-replies.ts';
+import * as scripts from './redis-scripts.ts';
+import type { Store } from './store.ts';
+
+export type RedisStoreOptions = Pick<RedisConnectionOptions, 'url' | 'now' | 'random' | 'onStateChange'>;
+
+/** Never throws and never waits: while Redis is out of reach every operation fails with StoreUnavailable within a second. */
+export function createRedisStore(options: RedisStoreOptions): Store {
+  const listeners = createListeners();
+  const redis = createRedisConnection({
+    ...options,
+    channel: messagesChannel,
+    onMessage(text) {
+      const message = parseMessage(text);
+      if (message !== undefined) listeners.deliver(message);
+    },
+  });
+
+  return {
+    async load(h) {
+      return toLoaded(h, await redis.run(scripts.load, [tokensKey(h)]));
+    },
+
+    async put(h, { main, clientId, issuer, idleMs, absoluteMs, expiresInMs }) {
+      const args = [h, main, clientId, issuer, whole(idleMs), whole(absoluteMs), whole(expiresInMs)];
+      await redis.run(scripts.put, bothKeys(h), args);
+    },
+
+    async begin({ h, revision, owner }, deadlineMs) {
+      return toBeginOutcome(h, await redis.run(scripts.begin, [tokensKey(h)], [revision, owner, whole(deadlineMs)]));
+    },
+
+    async commit({ h, revision, owner }, { main, expiresInMs }) {
+      const args = [revision, owner, messagesChannel, h, main, whole(expiresInMs)];
+      return toCommitOutcome(h, await redis.run(scripts.commit, [tokensKey(h)], args));
+    },
+
+    async fail({ h, revision, owner }, retryAfterMs) {
+      await redis.run(scripts.fail, [tokensKey(h)], [revision, owner, messagesChannel, h, whole(retryAfterMs)]);
+    },
+
+    async endIf({ h, revision, owner }, reason) {
+      const args = [revision, owner, messagesChannel, h, reason];
+      return toEndIfOutcome(h, await redis.run(scripts.endIf, bothKeys(h), args));
+    },
+
+    async end(h, reason) {
+      const [existed] = await redis.run(scripts.end, bothKeys(h), [messagesChannel, h, reason]);
+      return existed === 1;
+    },
+
+    async slide(h) {
+      await redis.run(scripts.slide, bothKeys(h));
+    },
+
+    async readSession(h) {
+      return toText(await redis.run(scripts.read, [sessionKey(h)]));
+    },
+
+    async writeSession(h, json, ttlSeconds) {
+      await redis.run(scripts.write, [sessionKey(h)], [json, whole(ttlSeconds)]);
+    },
+
+    async deleteSession(h) {
+      await redis.run(scripts.remove, [sessionKey(h)]);
+    },
+
+    async claimOnce(key, claimant, ttlSeconds) {
+      const [claimed] = await redis.run(scripts.claim, [claimKey(key)], [claimant, whole(ttlSeconds)]);
+      return claimed === 1;
+    },
+
+    async putLogoutTicket(key, sealed, ttlSeconds) {
+      await redis.run(scripts.write, [logoutTicketKey(key)], [sealed, whole(ttlSeconds)]);
+    },
+
+    async takeLogoutTicket(key) {
+      return toText(await redis.run(scripts.take, [logoutTicketKey(key)]));
+    },
+
+    subscribe: (listener) => listeners.subscribe(listener),
+    ping: () => redis.ping(),
+    settled: () => redis.settled(),
+
+    async close() {
+      listeners.clear();
+      await redis.close();
+    },
+  };
+}
+
+function bothKeys(h: string): [string, string] {
+  return [tokensKey(h), sessionKey(h)];
+}
+
+// Redis takes whole spans only; the empty string is "the provider did not say".
+function whole(span: number): number;
+function whole(span: number | undefined): number | '';
+function whole(span: number | undefined): number | '' {
+  return span === undefined ? '' : Math.ceil(span);
+}

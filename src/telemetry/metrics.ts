@@ -1,0 +1,81 @@
+// The counters that operators look at first. They are counted where an outcome is switched over, never inside the steps (design 9).
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+/** All metrics of one process, in a registry of their own so that tests do not share them. */
+export function createMetrics() {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  return {
+    registry,
+    requestDuration: new Histogram({
+      name: 'http_server_request_duration_seconds',
+      help: 'Requests on the public listener, by configured route and status.',
+      labelNames: ['http_request_method', 'http_route', 'http_response_status_code'] as const,
+      buckets: [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10],
+      registers,
+    }),
+    activeRequests: new Gauge({
+      name: 'http_server_active_requests',
+      help: 'Requests under way on the public listener.',
+      registers,
+    }),
+    logins: new Counter({
+      name: 'postern_logins_total',
+      help: 'Logins that came back from the provider, by outcome.',
+      labelNames: ['outcome'] as const,
+      registers,
+    }),
+    logouts: new Counter({
+      name: 'postern_logouts_total',
+      help: 'Sessions ended, by reason.',
+      labelNames: ['reason'] as const,
+      registers,
+    }),
+    refreshes: new Counter({
+      name: 'postern_token_refresh_total',
+      help: 'Refreshes that this process led, by outcome.',
+      labelNames: ['outcome'] as const,
+      registers,
+    }),
+    takeovers: new Counter({
+      name: 'postern_token_refresh_takeovers_total',
+      help: 'Refreshes begun after another attempt had passed its deadline.',
+      registers,
+    }),
+    resends: new Counter({
+      name: 'postern_token_refresh_resends_total',
+      help: 'Refresh tokens sent a second time because no answer came.',
+      registers,
+    }),
+    unreadableSessions: new Counter({
+      name: 'postern_sessions_unreadable_total',
+      help: 'Records that no key of ours opens; they are kept.',
+      registers,
+    }),
+    crossSiteRejections: new Counter({
+      name: 'postern_csrf_rejections_total',
+      help: 'Requests refused by the cross-site rule.',
+      registers,
+    }),
+    storeErrors: new Counter({
+      name: 'postern_session_store_errors_total',
+      help: 'Store operations without an answer.',
+      registers,
+    }),
+    upstreamErrors: new Counter({
+      name: 'postern_upstream_errors_total',
+      help: 'Requests that an upstream did not answer, by route and code.',
+      labelNames: ['http_route', 'code'] as const,
+      registers,
+    }),
+    degraded: new Gauge({
+      name: 'postern_degraded',
+      help: '1 while a part that Postern depends on is out of reach.',
+      labelNames: ['part'] as const,
+      registers,
+    }),
+  };
+}

@@ -1,0 +1,122 @@
+// The one refresh (RFC 6749 section 6, RFC 9700 section 4.14): however many calls, processes and machines meet an expiring token, the provider sees one call.
+// Who may refresh is decided by the attempt in the session's record; what to do with the provider's answer, in refresh-flight.ts.
+import type { Provider } from '../oidc/provider.ts';
+import type { Store, StoreMessage } from '../store/store.ts';
+import type { Logger } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { freshnessOf, remainingOf } from './expiry.ts';
+import type { Remaining } from './expiry.ts';
+import { createRefreshFlight, providerAway, storeAway } from './refresh-flight.ts';
+import type { AccessTokenOutcome } from './refresh-flight.ts';
+import type { OpenedSession, TokenVault } from './token-vault.ts';
+
+export interface AccessTokens {
+  /** The session for one proxied call. A token that is due is used and refreshed in the background; an expired one is waited for, at most 15 s. */
+  forCall(sessionId: string, call: { needsToken: boolean }): Promise<AccessTokenOutcome>;
+  /** New tokens and claims now; within 5 s of the last refresh, what is there. */
+  refreshNow(sessionId: string): Promise<AccessTokenOutcome>;
+  remainingMs(session: OpenedSession): Remaining;
+  /** Wakes those who wait for another process. */
+  notice(message: StoreMessage): void;
+  /** Resolves when no refresh is under way: a rotated token is never dropped by a shutdown. */
+  drain(): Promise<void>;
+}
+
+export interface AccessTokensOptions {
+  store: Store;
+  vault: TokenVault;
+  provider: Provider;
+  refreshBeforeMs: number;
+  now: () => number;
+  randomId: () => string;
+  metrics: Metrics;
+  log: Logger;
+}
+
+const callerWaitsMs = 15_000;
+const retryAfterPatienceMs = 5_000;
+const refreshNowEveryMs = 5_000;
+
+export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
+  const { vault, refreshBeforeMs, now } = options;
+  const flights = new Map<string, Promise<AccessTokenOutcome>>();
+  const flight = createRefreshFlight(options);
+
+  const storeTime = (session: OpenedSession): number => now() + session.offsetMs;
+
+  /** One flight per session in this process; detached from its callers, so that one who hangs up cancels nothing. Never rejects. */
+  function refresh(session: OpenedSession): Promise<AccessTokenOutcome> {
+    const { h } = session;
+    const underWay = flights.get(h);
+    if (underWay !== undefined) return underWay;
+    const started = flight.fly(session).finally(() => flights.delete(h));
+    flights.set(h, started);
+    return started;
+  }
+
+  async function load(sessionId: string): Promise<AccessTokenOutcome> {
+    const outcome = await vault.load(sessionId);
+    switch (outcome.kind) {
+      case 'signed-in':
+        return { kind: 'active', session: outcome.session };
+      case 'signed-out':
+        return outcome;
+      case 'unavailable':
+        return storeAway(outcome.cause);
+    }
+  }
+
+  return {
+    async forCall(sessionId, { needsToken }) {
+      const loaded = await load(sessionId);
+      if (loaded.kind !== 'active' || !needsToken) return loaded;
+      const { session } = loaded;
+      switch (freshnessOf(session.record, storeTime(session), refreshBeforeMs)) {
+        case 'fresh':
+          return loaded;
+        case 'due':
+          if (session.tokens.refreshToken !== undefined && !isBackedOff(session, storeTime(session)))
+            void refresh(session);
+          return loaded;
+        case 'expired':
+          return session.tokens.refreshToken === undefined ? { kind: 'signed-out' } : patiently(refresh(session));
+      }
+    },
+
+    async refreshNow(sessionId) {
+      const loaded = await load(sessionId);
+      if (loaded.kind !== 'active' || loaded.session.tokens.refreshToken === undefined) return loaded;
+      const { session } = loaded;
+      if (storeTime(session) - session.record.refreshedAt < refreshNowEveryMs) return loaded;
+      return patiently(refresh(session));
+    },
+
+    remainingMs(session) {
+      const storeNow = storeTime(session);
+      return remainingOf(session.record, storeNow, session.record.ttlMs - (storeNow - session.record.now));
+    },
+
+    notice: (message) => flight.notice(message),
+
+    async drain() {
+      while (flights.size > 0) await Promise.all(flights.values());
+    },
+  };
+}
+
+function isBackedOff(session: OpenedSession, storeNow: number): boolean {
+  return session.record.retryAt !== undefined && session.record.retryAt > storeNow;
+}
+
+// The caller's patience, not the flight's: it goes on, and the next call finds its result.
+async function patiently(flight: Promise<AccessTokenOutcome>): Promise<AccessTokenOutcome> {
+  const { promise: patienceLost, resolve } = Promise.withResolvers<AccessTokenOutcome>();
+  const timer = setTimeout(() => {
+    resolve(providerAway(retryAfterPatienceMs));
+  }, callerWaitsMs);
+  try {
+    return await Promise.race([flight, patienceLost]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,227 @@
+// One refresh, from the claim to its result (the process's side; the store's scripts keep the other half).
+//   begin → token endpoint → commit | fail | endIf, or wait for whoever is at it and look again.
+import { setTimeout as pause } from 'node:timers/promises';
+import { PosternError } from '../errors.ts';
+import type { Provider, RefreshOutcome } from '../oidc/provider.ts';
+import type { Tokens, TokenSet } from '../oidc/token-set.ts';
+import type { AttemptRef, CommitOutcome, LoadedRecord, Store, StoreMessage } from '../store/store.ts';
+import { StoreUnavailable } from '../store/store.ts';
+import type { Logger } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { createBackOff } from './back-off.ts';
+import type { OpenedSession, TokenVault } from './token-vault.ts';
+
+/** What a caller gets; it switches over all three. */
+export type AccessTokenOutcome =
+  | { kind: 'active'; session: OpenedSession }
+  | { kind: 'signed-out' }
+  /** Nobody knows at the moment: 503, and the cookie stays. */
+  | { kind: 'unavailable'; error: PosternError };
+
+export interface RefreshFlightOptions {
+  store: Store;
+  vault: TokenVault;
+  provider: Provider;
+  now: () => number;
+  randomId: () => string;
+  metrics: Metrics;
+  log: Logger;
+}
+
+/** Longer than the token call may take, so that nobody takes over while its answer can still come. */
+const attemptDeadlineMs = 25_000;
+/** Everything at the token endpoint, a second try included. */
+const tokenCallMs = 20_000;
+/** A second try is worth it only with this much of `tokenCallMs` left. */
+const resendNeedsMs = 5_000;
+const resendAfterMs = 1_000;
+const commitRetryMs = 100;
+/** How long a dead refresh token waits for the commit of the attempt that was taken over: that one may have rotated it. */
+const otherCommitMs = 2_000;
+/** Messages wake a waiter; this is for the message that never came. */
+const slowPollMs = 1_000;
+const unsettledPollMs = 100;
+
+export function createRefreshFlight(options: RefreshFlightOptions) {
+  const { store, vault, provider, now, metrics, log } = options;
+  const backOff = createBackOff();
+  const wakers = new Map<string, () => void>();
+
+  /** Leads or awaits the refresh of a session until its result is known. Never rejects. */
+  async function fly(session: OpenedSession): Promise<AccessTokenOutcome> {
+    try {
+      return await claim(session);
+    } catch (cause) {
+      if (cause instanceof StoreUnavailable) {
+        metrics.storeErrors.inc();
+        return storeAway(cause);
+      }
+      log.error({ err: cause }, 'a refresh failed in a way that is a defect');
+      return { kind: 'unavailable', error: new PosternError('internal_error', { cause }) };
+    }
+  }
+
+  async function claim(session: OpenedSession): Promise<AccessTokenOutcome> {
+    const attempt: AttemptRef = { h: session.h, revision: session.record.revision, owner: options.randomId() };
+    const refreshToken = session.tokens.refreshToken;
+    if (refreshToken === undefined) return { kind: 'signed-out' };
+    for (;;) {
+      // Just after a reconnect the store may be one that has not heard of the attempt that is under way.
+      if (!store.settled()) {
+        await store.ping();
+        await pause(unsettledPollMs, undefined, { ref: false });
+        continue;
+      }
+      const claimed = await store.begin(attempt, attemptDeadlineMs);
+      switch (claimed.kind) {
+        case 'gone':
+          return { kind: 'signed-out' };
+        case 'moved':
+          return use(session, claimed.record);
+        case 'back-off':
+          return providerAway(claimed.retryInMs);
+        case 'wait':
+          await wakened(session.h, Math.min(claimed.waitMs, slowPollMs));
+          continue;
+        case 'begun': {
+          if (claimed.takeover) metrics.takeovers.inc();
+          const result = await lead(session, attempt, claimed.takeover);
+          if (result === 'look-again') continue;
+          return result;
+        }
+      }
+    }
+  }
+
+  async function lead(
+    session: OpenedSession,
+    attempt: AttemptRef,
+    takeover: boolean,
+  ): Promise<AccessTokenOutcome | 'look-again'> {
+    const answer = await askProvider(session.tokens);
+    switch (answer.kind) {
+      case 'refreshed':
+        return settle(session, attempt, answer.tokens);
+      case 'ended':
+        metrics.refreshes.inc({ outcome: 'ended' });
+        return endSession(session, attempt, takeover);
+      case 'misconfigured':
+        metrics.refreshes.inc({ outcome: 'misconfigured' });
+        log.error(
+          { err: answer.cause },
+          'the provider refuses this client: nobody is logged out, but no token can be refreshed until the configuration is mended',
+        );
+        return giveUp(attempt, undefined);
+      case 'unavailable':
+        metrics.refreshes.inc({ outcome: 'unavailable' });
+        log.warn({ err: answer.cause }, 'a refresh got no usable answer from the provider');
+        // Sent and unanswered: the provider may have rotated. The attempt stands until its deadline, and whoever comes then takes over.
+        if (answer.sent && !answer.answered) return providerAway(attemptDeadlineMs - tokenCallMs);
+        return giveUp(attempt, answer.retryAfterMs);
+    }
+  }
+
+  async function askProvider(tokens: Tokens): Promise<RefreshOutcome> {
+    const startedAt = now();
+    const signal = AbortSignal.timeout(tokenCallMs);
+    const answer = await provider.refresh(tokens, signal);
+    const isUnanswered = answer.kind === 'unavailable' && answer.sent && !answer.answered;
+    if (!isUnanswered || now() - startedAt + resendAfterMs + resendNeedsMs > tokenCallMs) return answer;
+    metrics.resends.inc();
+    await pause(resendAfterMs);
+    return provider.refresh(tokens, signal);
+  }
+
+  async function settle(session: OpenedSession, attempt: AttemptRef, tokens: TokenSet): Promise<AccessTokenOutcome> {
+    const committed = await commit(session, attempt, tokens);
+    backOff.clear(session.h);
+    switch (committed.kind) {
+      case 'committed':
+        metrics.refreshes.inc({ outcome: 'refreshed' });
+        return use(session, committed.record);
+      case 'moved':
+        // Somebody else's tokens are in place. Revoking ours could end the whole grant, theirs included.
+        metrics.refreshes.inc({ outcome: 'superseded' });
+        return use(session, committed.record);
+      case 'gone':
+        // The user logged out meanwhile: what we were given must not outlive that.
+        metrics.refreshes.inc({ outcome: 'signed-out' });
+        if (tokens.refreshToken !== undefined) void provider.revoke(tokens.refreshToken);
+        return { kind: 'signed-out' };
+    }
+  }
+
+  // The provider has rotated: these tokens exist nowhere else. They are kept until the store takes them or the session could not live any longer.
+  async function commit(session: OpenedSession, attempt: AttemptRef, tokens: TokenSet): Promise<CommitOutcome> {
+    const main = vault.seal(session, attempt.revision + 1, tokens);
+    const receivedAt = now();
+    for (;;) {
+      try {
+        const elapsedMs = now() - receivedAt;
+        const expiresInMs = tokens.expiresInMs === undefined ? undefined : Math.max(0, tokens.expiresInMs - elapsedMs);
+        return await store.commit(attempt, { main, expiresInMs });
+      } catch (error) {
+        if (!(error instanceof StoreUnavailable) || now() + session.offsetMs >= session.record.absoluteExpiresAt)
+          throw error;
+        metrics.storeErrors.inc();
+        await pause(commitRetryMs);
+      }
+    }
+  }
+
+  async function endSession(
+    session: OpenedSession,
+    attempt: AttemptRef,
+    takeover: boolean,
+  ): Promise<AccessTokenOutcome | 'look-again'> {
+    if (takeover) await wakened(session.h, otherCommitMs);
+    const ended = await store.endIf(attempt, 'revoked');
+    switch (ended.kind) {
+      case 'ended':
+        metrics.logouts.inc({ reason: 'revoked' });
+        return { kind: 'signed-out' };
+      case 'gone':
+        return { kind: 'signed-out' };
+      case 'kept':
+        return ended.record.revision === attempt.revision ? 'look-again' : use(session, ended.record);
+    }
+  }
+
+  async function giveUp(attempt: AttemptRef, retryAfterMs: number | undefined): Promise<AccessTokenOutcome> {
+    const waitMs = Math.max(retryAfterMs ?? 0, backOff.next(attempt.h));
+    await store.fail(attempt, waitMs);
+    return providerAway(waitMs);
+  }
+
+  function use(session: OpenedSession, record: LoadedRecord): AccessTokenOutcome {
+    const opened = vault.open(session.sessionId, session.h, record);
+    return opened === null ? { kind: 'signed-out' } : { kind: 'active', session: opened };
+  }
+
+  /** Resolves at the next message about the session, or after `atMostMs`. */
+  async function wakened(h: string, atMostMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    wakers.set(h, resolve);
+    const timer = setTimeout(resolve, atMostMs);
+    await promise;
+    clearTimeout(timer);
+    wakers.delete(h);
+  }
+
+  function notice(message: StoreMessage): void {
+    wakers.get(message.h)?.();
+  }
+
+  return { fly, notice };
+}
+
+/** The store did not answer: 503, and nothing is known about the session. */
+export function storeAway(cause: unknown): AccessTokenOutcome {
+  return { kind: 'unavailable', error: new PosternError('session_store_unavailable', { cause, retryAfterSeconds: 2 }) };
+}
+
+/** The provider did not answer, or not usefully: 503 for those whose token has run out. */
+export function providerAway(retryInMs: number): AccessTokenOutcome {
+  const retryAfterSeconds = Math.max(1, Math.ceil(retryInMs / 1000));
+  return { kind: 'unavailable', error: new PosternError('provider_unavailable', { retryAfterSeconds }) };
+}

@@ -1,0 +1,146 @@
+// Postern as it ships, compiled and in processes of its own, with sessions that were signed in at a real provider.
+import { execFile } from 'node:child_process';
+import { copyFile, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { request } from 'undici';
+import type { ConfigInput, Postern } from '../support/postern.ts';
+import { baseConfig, freePort, register } from '../support/postern.ts';
+import type { RealProvider } from '../support/real-provider.ts';
+import { signIn } from '../support/signed-in.ts';
+import type { Child, Cpus } from './processes.ts';
+import { startProcess } from './processes.ts';
+import type { Running } from './variants.ts';
+import { fetchHeaders } from './variants.ts';
+
+const root = join(import.meta.dirname, '../..');
+
+export interface Build {
+  /** Compiled main.js. */
+  main: string;
+  directory: string;
+  remove(): Promise<void>;
+}
+
+/** Compiles src/ into a directory of its own, so that neither type stripping nor a stale dist/ is measured. */
+export async function buildPostern(): Promise<Build> {
+  const directory = await mkdtemp(join(tmpdir(), 'postern-bench-'));
+  await copyFile(join(root, 'package.json'), join(directory, 'package.json'));
+  await symlink(join(root, 'node_modules'), join(directory, 'node_modules'));
+  const tsc = join(root, 'node_modules/typescript/bin/tsc');
+  const options = ['-p', root, '--noCheck', '--sourceMap', 'false', '--outDir', join(directory, 'dist')];
+  await promisify(execFile)(process.execPath, [tsc, ...options]);
+  return {
+    main: join(directory, 'dist/main.js'),
+    directory,
+    remove: () => rm(directory, { recursive: true, force: true }),
+  };
+}
+
+export interface PosternChild extends Postern, Child {
+  /** From spawn to /readyz saying that the process is ready and that store and provider are up. */
+  readyAfterMs: number;
+}
+
+/** A configuration for the measurements: as one would run it, without a line in the log for each call. */
+export function benchConfig(
+  port: number,
+  provider: RealProvider,
+  upstream: string,
+  overrides: ConfigInput = {},
+): ConfigInput {
+  const config = baseConfig(port, provider, {
+    routes: [
+      { path: '/api', upstream },
+      { path: '/open', upstream, auth: 'none' },
+    ],
+    log: { level: 'warn', format: 'json', access: false },
+    ...overrides,
+  });
+  register(provider, String(config['publicUrl']));
+  return config;
+}
+
+/** Starts `postern serve` and asks /readyz until nothing is missing. */
+export async function startPosternChild(cpus: Cpus, build: Build, config: ConfigInput): Promise<PosternChild> {
+  const port = await freePort();
+  const operationsPort = await freePort();
+  const file = join(build.directory, `postern-${port}.yaml`);
+  const listeners = { listen: `127.0.0.1:${port}`, operations: { listen: `127.0.0.1:${operationsPort}` } };
+  await writeFile(file, JSON.stringify({ ...config, ...listeners })); // JSON is YAML.
+  const operationsUrl = `http://127.0.0.1:${operationsPort}`;
+  const startedAt = performance.now();
+  const child = startProcess(cpus, process.execPath, [build.main, 'serve', '--config', file]);
+  await ready(`${operationsUrl}/readyz`, child);
+  return {
+    ...child,
+    readyAfterMs: performance.now() - startedAt,
+    publicUrl: String(config['publicUrl']),
+    address: `http://127.0.0.1:${port}`,
+    operationsUrl,
+  };
+}
+
+export interface PosternOptions {
+  cpus: Cpus;
+  build: Build;
+  provider: RealProvider;
+  upstreamUrl: string;
+  /** Without it sessions live in the process. */
+  redisUrl?: string;
+}
+
+/** Postern with one signed-in session, and the ways in which it is asked. */
+export async function startPosternVariants(options: PosternOptions): Promise<Running> {
+  const { cpus, build, provider, upstreamUrl, redisUrl } = options;
+  const store = redisUrl === undefined ? {} : { redis: { url: redisUrl } };
+  const config = benchConfig(await freePort(), provider, upstreamUrl, store);
+  const postern = await startPosternChild(cpus, build, config);
+  const { cookie } = await signIn(postern, provider);
+  // wrk adds a second Host unless it is spelled so.
+  const headers = { ...fetchHeaders, Host: new URL(postern.publicUrl).host };
+  const shared = { pid: postern.pid, status: 200, usesRedis: redisUrl !== undefined };
+  const api = `${postern.address}/api/x`;
+  const stop = () => postern.stop();
+  if (redisUrl !== undefined) {
+    return {
+      variants: [{ ...shared, name: 'Postern, Redis', url: api, headers: { ...headers, cookie }, bearer: true }],
+      stop,
+    };
+  }
+  return {
+    variants: [
+      { ...shared, name: 'Postern, memory', url: api, headers: { ...headers, cookie }, bearer: true },
+      {
+        ...shared,
+        name: 'Postern, auth: none',
+        url: `${postern.address}/open/x`,
+        headers: { ...headers, cookie },
+        bearer: false,
+      },
+      { ...shared, name: 'Postern, anonymous: 401', url: api, headers, status: 401, bearer: undefined },
+    ],
+    stop,
+  };
+}
+
+// The pause is the precision of the figure.
+async function ready(url: string, child: Child): Promise<void> {
+  let ended = false;
+  void child.ended.then(() => (ended = true));
+  while (!(await isReady(url))) {
+    if (ended) throw new Error('Postern ended before it was ready');
+    await pause(2);
+  }
+}
+
+async function isReady(url: string): Promise<boolean> {
+  try {
+    const { body } = await request(url);
+    return ((await body.json()) as { status: string }).status === 'ready';
+  } catch {
+    return false;
+  }
+}

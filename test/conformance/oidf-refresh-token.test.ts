@@ -1,0 +1,103 @@
+// Reproduces the checks of the OpenID Foundation's refresh token plan (oidcc-client-refreshtoken-test-plan), and OpenID Connect Core 12.2.
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { startMisbehavingProvider } from '../support/misbehaving-provider.ts';
+import type { MisbehavingProvider } from '../support/misbehaving-provider.ts';
+import { connectTo, logIn, tokensOf } from '../support/provider-under-test.ts';
+import type { Provider, RefreshOutcome } from '../../src/oidc/provider.ts';
+import type { TokenSet } from '../../src/oidc/token-set.ts';
+
+let op: MisbehavingProvider;
+let provider: Provider;
+
+beforeEach(async () => {
+  op = await startMisbehavingProvider();
+  provider = connectTo(op);
+});
+afterEach(async () => {
+  await provider.close();
+  await op.close();
+});
+
+const signIn = async (): Promise<TokenSet> => tokensOf((await logIn(provider, op.authorize)).outcome);
+const refresh = (tokens: TokenSet): Promise<RefreshOutcome> => provider.refresh(tokens, AbortSignal.timeout(20_000));
+
+function refreshedTokens(outcome: RefreshOutcome): TokenSet {
+  if (outcome.kind === 'refreshed') return outcome.tokens;
+  throw new Error(`Not refreshed: ${JSON.stringify(outcome)}`);
+}
+
+test('oidcc-client-test-refresh-token: new tokens replace the old (OA-17)', async () => {
+  const before = await signIn();
+  const outcome = await refresh(before);
+  const after = refreshedTokens(outcome);
+  expect(after.accessToken).not.toBe(before.accessToken);
+  expect(after.refreshToken).not.toBe(before.refreshToken);
+  expect(after.idToken).not.toBe(before.idToken);
+  expect(outcome).toMatchObject({ newIdToken: true });
+});
+
+test.each([
+  ['oidcc-client-test-refresh-token-invalid-issuer', { iss: 'https://other.example.test' }],
+  ['oidcc-client-test-refresh-token-invalid-sub', { sub: 'mallory' }],
+  ['another audience', { aud: 'somebody-else' }],
+  ['an audience more, without azp', { aud: ['postern', 'somebody-else'] }],
+  ['another authorized party', { azp: 'somebody-else' }],
+  ['the nonce of another login', { nonce: 'another' }],
+  ['an expiry in the past', { exp: 1_000_000_000 }],
+  ['no time of issue', { iat: undefined }],
+])(
+  '%s: a refreshed ID token with it ends the session and its tokens are dropped (ID-18)',
+  async (_name, refreshedIdToken) => {
+    const tokens = await signIn();
+    op.does.refreshedIdToken = refreshedIdToken;
+    expect(await refresh(tokens)).toEqual({ kind: 'ended', error: 'id_token_invalid' });
+  },
+);
+
+test.each([['not.a.jwt'], ['x'], ['']])('an ID token %j at a refresh gives nobody new tokens', async (idToken) => {
+  const tokens = await signIn();
+  op.does.refreshResponse = { id_token: idToken };
+  expect((await refresh(tokens)).kind).not.toBe('refreshed');
+});
+
+test('a refreshed ID token without a nonce is fine (Core 12.2)', async () => {
+  const tokens = await signIn();
+  op.does.refreshedIdToken = { nonce: undefined };
+  expect((await refresh(tokens)).kind).toBe('refreshed');
+});
+
+test('without a new ID token the old one stays, for the logout hint (ID-19)', async () => {
+  const before = await signIn();
+  op.does.refreshedIdToken = null;
+  const outcome = await refresh(before);
+  expect(refreshedTokens(outcome)).toMatchObject({ idToken: before.idToken, claims: before.claims });
+  expect(outcome).toMatchObject({ newIdToken: false });
+});
+
+test('a refresh needs no keys: a rotated token is not lost because they are out of reach', async () => {
+  const tokens = await signIn();
+  op.endpoints.behaviours.jwks.fail('unavailable');
+  refreshedTokens(await refresh(tokens));
+});
+
+test('the signature is verified afterwards: broken is invalid, keys out of reach are unavailable', async () => {
+  const ours = connectTo(op);
+  const tokens = await signIn();
+  op.does.signature = 'broken';
+  const broken = refreshedTokens(await refresh(tokens)).idToken;
+  expect(await provider.verifyIdToken(broken)).toMatchObject({ kind: 'invalid' });
+  op.endpoints.behaviours.jwks.fail('unavailable');
+  expect(await ours.verifyIdToken(tokens.idToken)).toMatchObject({ kind: 'unavailable' });
+  expect(await provider.verifyIdToken(tokens.idToken)).toEqual({ kind: 'valid' });
+  await ours.close();
+});
+
+test('claims that changed at the provider change here, and those withdrawn are gone (FL-15)', async () => {
+  op.does.idToken = { groups: ['admin'], department: 'sales' };
+  const before = await signIn();
+  expect(before.claims).toMatchObject({ groups: ['admin'], department: 'sales', email: 'alice@example.test' });
+  op.does.refreshedIdToken = { department: 'support' };
+  const after = refreshedTokens(await refresh(before));
+  expect(after.claims).toMatchObject({ department: 'support', email: 'alice@example.test' });
+  expect(after.claims).not.toHaveProperty('groups');
+});

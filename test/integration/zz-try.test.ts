@@ -1,0 +1,21 @@
+import { test, expect } from '@jest/globals';
+import { Browser } from '../support/browser.ts';
+import { startPostern } from '../support/postern.ts';
+import { startRealProvider } from '../support/real-provider.ts';
+test('x', async () => {
+  const provider = await startRealProvider();
+  const postern = await startPostern(provider);
+  const browser = new Browser(postern);
+  const a = await browser.navigate('/bff/login?returnTo=/cart');
+  console.log(a.status, a.leadsTo?.href, a.body, a.setCookies);
+  const back = await provider.visit(a.leadsTo!);
+  const b = await browser.step(back, { from: provider.issuer });
+  console.log(b.status, b.headers, b.body);
+  console.log((await browser.fetch('/bff/session')).body, browser.jar.names());
+  const l = await browser.fetch('/bff/logout', { method: 'POST' });
+  console.log(l.body, l.setCookies);
+  console.log((await browser.navigate(l.json().logoutUrl)).leadsTo?.href);
+  expect(postern.log).toEqual([]);
+  await postern.stop();
+  await provider.close();
+});

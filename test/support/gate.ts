@@ -1,0 +1,219 @@
+// The API lane behind the real listener, over real sockets, with sessions that were put there instead of logged in: for tests whose subject is the proxying.
+import { randomBytes } from 'node:crypto';
+import type { Config } from '../../src/config/schema.ts';
+import { createConfigSchema } from '../../src/config/schema.ts';
+import { Secret } from '../../src/config/secret.ts';
+import { createErrorResponse } from '../../src/http/error-response.ts';
+import { createRequestContexts } from '../../src/http/request-context.ts';
+import { createSecurityHeaders } from '../../src/http/security-headers.ts';
+import { PosternError } from '../../src/errors.ts';
+import type { Provider } from '../../src/oidc/provider.ts';
+import { createApiLane } from '../../src/proxy/api-lane.ts';
+import { createUpstreamAgents } from '../../src/proxy/forward.ts';
+import { createRouteTable } from '../../src/proxy/routes.ts';
+import { createSpa } from '../../src/proxy/spa.ts';
+import { startServer } from '../../src/server.ts';
+import { createSessionCookie, hashOf } from '../../src/session/cookie.ts';
+import { createMemoryStore } from '../../src/store/memory.ts';
+import { StoreUnavailable } from '../../src/store/store.ts';
+import { createLogger } from '../../src/telemetry/log.ts';
+import { createMetrics } from '../../src/telemetry/metrics.ts';
+import { createAccessTokens } from '../../src/tokens/access-token.ts';
+import { createKeyRing } from '../../src/tokens/key-ring.ts';
+import { createTokenSeal } from '../../src/tokens/seal.ts';
+import { createTokenVault } from '../../src/tokens/token-vault.ts';
+import { freePort, newSessionKey } from './postern.ts';
+
+export const accessToken = 'TOKCANARY-access';
+export const idToken = 'TOKCANARY-id';
+
+export interface Gate {
+  publicUrl: string;
+  /** The listener's own address. */
+  address: string;
+  /** The `Host` that the gate answers to. */
+  host: string;
+  cookieName: string;
+  /** The Cookie header of a new session. */
+  signIn(): Promise<string>;
+  /** Ends the session of a Cookie header. */
+  signOut(cookie: string): Promise<void>;
+  /** Makes the store unreachable, or reachable again. */
+  setStoreDown(down: boolean): void;
+  /** How often the store was asked for a session. */
+  loads(): number;
+  /** How often a session was kept alive. */
+  slides(): number;
+  log: string[];
+  metric(name: string): Promise<string[]>;
+  stop(): Promise<void>;
+}
+
+/** Starts a gate. `overrides` are top-level keys of the configuration file. */
+export async function startGate(overrides: Record<string, unknown>): Promise<Gate> {
+  const port = await freePort();
+  const config = createConfigSchema((source) => new Secret('value' in source ? source.value : '', 'test')).parse({
+    publicUrl: `http://localhost:${port}`,
+    listen: `127.0.0.1:${port}`,
+    operations: { listen: '127.0.0.1:0' },
+    provider: { issuer: 'http://localhost:9', clientId: 'gate', clientSecret: 'unused' },
+    session: { keys: [newSessionKey()] },
+    log: { level: 'trace', format: 'json' },
+    ...overrides,
+  });
+  const log: string[] = [];
+  const logger = createLogger(config.log, { write: (line: string) => void log.push(line) });
+  const metrics = createMetrics();
+  const { publicUrl } = config;
+  const cookie = createSessionCookie({
+    publicUrl,
+    baseName: config.cookie.name,
+    sameSite: 'strict',
+    maxAgeMs: undefined,
+    secrets: ['gate-secret'],
+  });
+  const securityHeaders = createSecurityHeaders({ https: false, strictTransportSecurity: false });
+  const { sendProblem } = createErrorResponse({ securityHeaders, loginUrl: '/bff/login', homeUrl: '/' });
+  const now = (): number => Date.now();
+  const { store, faults } = createFaultyStore(now);
+  const vault = createTokenVault({
+    store,
+    seal: createTokenSeal(createKeyRing(config.session.keys.map((key) => key.reveal()))),
+    hashOf,
+    registration: config.provider,
+    lifetimes: { idleMs: 1_800_000, absoluteMs: 43_200_000 },
+    tokensNeeded: true,
+    now,
+    metrics,
+    log: logger,
+  });
+  const tokens = createAccessTokens({
+    store,
+    vault,
+    provider: unusedProvider,
+    refreshBeforeMs: 60_000,
+    now,
+    randomId: () => randomBytes(16).toString('base64url'),
+    metrics,
+    log: logger,
+  });
+  const agents = createUpstreamAgents();
+  const routes = createRouteTable(config.routes);
+  const lane = createApiLane({
+    routes: routes.routes,
+    publicUrl,
+    requireHeader: config.csrf.requireHeader,
+    cookie,
+    tokens,
+    vault,
+    agents,
+    securityHeaders: securityHeaders.proxied,
+    sendProblem,
+    metrics,
+    log: logger,
+  });
+  const spa = createSpa({
+    settings: config.spa,
+    publicUrl,
+    cookie,
+    agents,
+    securityHeaders,
+    endSessionOrigins: () => ['https://id.example.com'],
+    sendProblem,
+    log: logger,
+  });
+  const server = await startServer({
+    config,
+    metrics,
+    log: logger,
+    monotonicNow: () => performance.now(),
+    app: {
+      begin: createRequestContexts({
+        trusted: config.trustedProxies,
+        randomId: () => randomBytes(12).toString('base64url'),
+        monotonicNow: () => performance.now(),
+      }),
+      express: (request, response) => sendProblem(request, response, new PosternError('no_route')),
+      routes,
+      lane,
+      spa,
+      sendProblem,
+      started: () => true,
+      parts: () => ({ store: 'up', provider: 'up' }),
+      async close() {
+        vault.close();
+        agents.close();
+        await store.close();
+      },
+    },
+  });
+
+  return {
+    publicUrl,
+    address: server.publicAddress,
+    host: new URL(publicUrl).host,
+    cookieName: cookie.name,
+    async signIn() {
+      const sessionId = randomBytes(32).toString('base64url');
+      await vault.put(sessionId, {
+        accessToken,
+        refreshToken: 'TOKCANARY-refresh',
+        idToken,
+        claims: { iss: config.provider.issuer, sub: 'alice' },
+        scope: 'openid',
+        expiresInMs: 3_600_000,
+        refreshExpiresInMs: undefined,
+      });
+      return `${cookie.name}=${cookie.valueFor(sessionId)}`;
+    },
+    async signOut(cookieHeader) {
+      const reading = cookie.read(cookieHeader);
+      if (reading.kind === 'valid') await vault.end(reading.h, 'logout');
+    },
+    setStoreDown: (down) => void (faults.down = down),
+    loads: () => faults.loads,
+    slides: () => faults.slides,
+    log,
+    async metric(name) {
+      const text = await metrics.registry.metrics();
+      return text.split('\n').filter((line) => line.startsWith(name));
+    },
+    stop: () => server.drain(500),
+  };
+}
+
+/** What a route of the file needs at least, for unit tests of what is made from it. */
+export function routeConfigs(routes: Record<string, unknown>[]): Config['routes'] {
+  const schema = createConfigSchema((source) => new Secret('value' in source ? source.value : '', 'test'));
+  return schema.parse({
+    publicUrl: 'https://shop.example.com',
+    provider: { issuer: 'https://id.example.com', clientId: 'shop', clientSecret: 'unused' },
+    session: { keys: ['unused'] },
+    routes,
+  }).routes;
+}
+
+// The real memory store, with a wire that can be cut.
+function createFaultyStore(now: () => number) {
+  const faults = { down: false, loads: 0, slides: 0 };
+  const memory = createMemoryStore({ now });
+  const store = {
+    ...memory,
+    load(h: string) {
+      faults.loads += 1;
+      return faults.down ? Promise.reject(new StoreUnavailable(new Error('cut'))) : memory.load(h);
+    },
+    slide(h: string) {
+      faults.slides += 1;
+      return memory.slide(h);
+    },
+  };
+  return { store, faults };
+}
+
+// Tokens of these tests live for an hour: a call of the provider would be a defect.
+const unusedProvider = new Proxy({} as Provider, {
+  get() {
+    throw new Error('The provider was asked');
+  },
+});

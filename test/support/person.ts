@@ -1,0 +1,55 @@
+// What a person does in the browser: at the app of test/e2e/app, and on the pages of the real provider.
+import type { Page } from 'playwright-core';
+
+/** What a call of the app's came back with. */
+export interface CallResult {
+  status: number;
+  body: any;
+}
+
+/** Clicks "Log in" in the app, and does at the provider what it asks for; ends in the app, signed in. */
+export async function logIn(page: Page, user = 'alice'): Promise<void> {
+  await page.getByRole('link', { name: 'Log in' }).click();
+  await identify(page, user);
+  await isSignedIn(page);
+}
+
+/** On the provider's pages: name, password, consent. */
+export async function identify(page: Page, user = 'alice'): Promise<void> {
+  await page.getByLabel('User').fill(user);
+  await page.getByLabel('Password').fill(`${user}-password`);
+  await page.getByRole('button', { name: 'Log in' }).click();
+  await page.getByRole('button', { name: 'Allow' }).click();
+}
+
+/** Clicks "Log out" in the app and says yes at the provider; ends in the app, signed out. */
+export async function logOut(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Log out', exact: true }).click();
+  await confirmLogout(page);
+}
+
+/** On the provider's page: yes, log me out there too. */
+export async function confirmLogout(page: Page): Promise<void> {
+  await page.getByRole('heading', { name: 'Log out?' }).waitFor();
+  await page.getByRole('button', { name: 'Log out' }).click();
+  await isSignedOut(page);
+}
+
+export async function isSignedIn(page: Page): Promise<void> {
+  await page.getByText('Signed in as').waitFor();
+}
+
+export async function isSignedOut(page: Page): Promise<void> {
+  await page.getByText('Signed out').waitFor();
+}
+
+/** A fetch of the page's own. */
+export async function call(page: Page, path: string, method = 'GET'): Promise<CallResult> {
+  return page.evaluate(
+    async ([url, verb]) => {
+      const answer = await fetch(url!, { method: verb! });
+      return { status: answer.status, body: await answer.json() };
+    },
+    [path, method],
+  );
+}

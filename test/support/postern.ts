@@ -1,0 +1,156 @@
+// Postern as a whole, in this process or in processes of its own, with a configuration that a test states in a few words.
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { once } from 'node:events';
+import { createApp } from '../../src/app.ts';
+import type { Config } from '../../src/config/schema.ts';
+import { createConfigSchema } from '../../src/config/schema.ts';
+import { Secret } from '../../src/config/secret.ts';
+import { startServer } from '../../src/server.ts';
+import { createLogger } from '../../src/telemetry/log.ts';
+import { createMetrics } from '../../src/telemetry/metrics.ts';
+
+/** The configuration file as an object; what a test leaves out is as in `baseConfig`. */
+export type ConfigInput = Record<string, unknown>;
+
+/** Who to log in with: what a test provider says of itself. */
+export interface Registration {
+  issuer: string;
+  clientId: string;
+  clientSecret: string | undefined;
+  allowRedirectUri?: (uri: string) => void;
+  allowPostLogoutRedirectUri?: (uri: string) => void;
+}
+
+export interface Postern {
+  /** What the browser sees. */
+  publicUrl: string;
+  /** Where it really listens: several processes can share one publicUrl. */
+  address: string;
+  operationsUrl: string;
+  stop(): Promise<void>;
+}
+
+/** Postern in this process: its metrics, log lines and store can be looked at. */
+export interface LocalPostern extends Postern {
+  config: Config;
+  /** Every log line so far, as text. */
+  log: string[];
+  metric(name: string): Promise<string[]>;
+}
+
+/** A port nobody listens on at the moment. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** A server key as the configuration wants it. */
+export const newSessionKey = (): string => randomBytes(32).toString('base64');
+
+/** The smallest useful configuration on loopback, with what a test puts on top. */
+export function baseConfig(port: number, registration: Registration, overrides: ConfigInput = {}): ConfigInput {
+  return {
+    publicUrl: `http://localhost:${port}`,
+    listen: `127.0.0.1:${port}`,
+    operations: { listen: '127.0.0.1:0' },
+    provider: {
+      issuer: registration.issuer,
+      clientId: registration.clientId,
+      ...(registration.clientSecret === undefined ? {} : { clientSecret: registration.clientSecret }),
+      scopes: ['openid', 'profile', 'email'],
+    },
+    session: { keys: [newSessionKey()] },
+    log: { level: 'trace', format: 'json' },
+    ...overrides,
+  };
+}
+
+/** Registers the addresses that a provider must know of a Postern. */
+export function register(registration: Registration, publicUrl: string, basePath = '/bff'): void {
+  registration.allowRedirectUri?.(`${publicUrl}${basePath}/callback`);
+  registration.allowPostLogoutRedirectUri?.(`${publicUrl}${basePath}/logout/callback`);
+}
+
+/** Starts Postern in this process. `overrides` replaces whole top-level keys of the file. */
+export async function startPostern(registration: Registration, overrides: ConfigInput = {}): Promise<LocalPostern> {
+  const port = await freePort();
+  const schema = createConfigSchema((source) => new Secret('value' in source ? source.value : '', 'test'));
+  const config = schema.parse(baseConfig(port, registration, overrides));
+  register(registration, config.publicUrl, config.basePath);
+
+  const log: string[] = [];
+  const logger = createLogger(config.log, { write: (line: string) => void log.push(line) });
+  const metrics = createMetrics();
+  const app = createApp({ config, log: logger, metrics });
+  const server = await startServer({ config, app, log: logger, metrics, monotonicNow: () => performance.now() });
+  return {
+    publicUrl: config.publicUrl,
+    address: server.publicAddress,
+    operationsUrl: server.operationsAddress,
+    config,
+    log,
+    async metric(name) {
+      const text = await metrics.registry.metrics();
+      return text.split('\n').filter((line) => line.startsWith(name));
+    },
+    stop: () => server.drain(2_000),
+  };
+}
+
+/** A Postern in a process of its own, as `postern serve` starts it. */
+export interface PosternProcess extends Postern {
+  pid: number;
+  /** Everything it printed. */
+  output: string[];
+  /** Sends a signal; SIGKILL and SIGSTOP included. */
+  signal(name: NodeJS.Signals): void;
+}
+
+/** Starts a process and waits until it listens. `input` is the whole configuration: see `baseConfig`. */
+export async function startPosternProcess(input: ConfigInput): Promise<PosternProcess> {
+  const directory = await mkdtemp(join(tmpdir(), 'postern-test-'));
+  const file = join(directory, 'postern.yaml');
+  await writeFile(file, JSON.stringify(input)); // JSON is YAML.
+  const child = spawn(process.execPath, ['src/main.ts', 'serve', '--config', file], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const output: string[] = [];
+  const { promise, resolve, reject } = Promise.withResolvers<{ listen: string; operations: string }>();
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream }).on('line', (line) => {
+      output.push(line);
+      if (line.includes('"msg":"listening"')) resolve(JSON.parse(line) as { listen: string; operations: string });
+    });
+  }
+  const exited = once(child, 'exit');
+  void exited.then(() => reject(new Error(`Postern ended before it listened:\n${output.join('\n')}`)));
+  promise.catch(() => undefined);
+  const { listen, operations } = await promise;
+  return {
+    publicUrl: String(input['publicUrl']),
+    address: listen,
+    operationsUrl: operations,
+    pid: child.pid!,
+    output,
+    signal: (name) => void child.kill(name),
+    async stop() {
+      if (child.exitCode === null && child.signalCode === null) {
+        child.kill('SIGCONT');
+        child.kill('SIGTERM');
+        await exited;
+      }
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}

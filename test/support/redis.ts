@@ -1,0 +1,135 @@
+// A real redis-server for a test: on a free port, in a directory of its own, without persistence. It can be stopped, frozen and started again.
+import { execFileSync, spawn, type ChildProcessByStdio } from 'node:child_process';
+import { once } from 'node:events';
+import { accessSync, constants, existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { Redis } from 'ioredis';
+
+export interface RedisServer {
+  readonly url: string;
+  readonly port: number;
+  /** Ends the process and with it the data; connections break at once. */
+  stop(): Promise<void>;
+  /** Starts it again, empty, on the same port. */
+  start(): Promise<void>;
+  /** SIGSTOP: the sockets stay open and nothing answers, as behind a dead firewall. */
+  freeze(): void;
+  /** SIGCONT. */
+  thaw(): void;
+  /** One command over a connection of the test's own. */
+  command(name: string, ...args: (string | number)[]): Promise<unknown>;
+  /** Stops it and removes its directory. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Starts a redis-server and waits until it answers. `flags` are redis-server's own, such as `--maxmemory 1mb`. */
+export async function startRedis(...flags: string[]): Promise<RedisServer> {
+  const executable = findExecutable() ?? installOnDebian();
+  const directory = await mkdtemp(join(tmpdir(), 'postern-redis-'));
+  const port = await freePort();
+  const url = `redis://127.0.0.1:${port}`;
+  let server: ChildProcessByStdio<null, Readable, null> | undefined;
+
+  async function start(): Promise<void> {
+    const place = [
+      '--port',
+      String(port),
+      '--bind',
+      '127.0.0.1',
+      '--dir',
+      directory,
+      '--save',
+      '',
+      '--appendonly',
+      'no',
+    ];
+    server = spawn(executable, [...place, ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
+    await accepting(server);
+  }
+
+  async function stop(): Promise<void> {
+    if (server === undefined) return;
+    const ended = once(server, 'exit');
+    server.kill('SIGKILL');
+    await ended;
+    server = undefined;
+  }
+
+  async function command(name: string, ...args: (string | number)[]): Promise<unknown> {
+    const client = new Redis(url, { lazyConnect: true, retryStrategy: null });
+    await client.connect();
+    try {
+      return await client.call(name, ...args);
+    } finally {
+      client.disconnect();
+    }
+  }
+
+  await start();
+  return {
+    url,
+    port,
+    stop,
+    start,
+    freeze: () => server?.kill('SIGSTOP'),
+    thaw: () => server?.kill('SIGCONT'),
+    command,
+    async [Symbol.asyncDispose]() {
+      await stop();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+function findExecutable(): string | undefined {
+  const candidates = (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, 'redis-server'));
+  return candidates.find((candidate) => {
+    try {
+      accessSync(candidate, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+// A test that needs Redis never skips: a suite that is green because half of it did not run proves nothing.
+function installOnDebian(): string {
+  if (existsSync('/etc/debian_version') && process.getuid?.() === 0) {
+    const options = { stdio: 'ignore', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } } as const;
+    const waitForOthers = ['-o', 'DPkg::Lock::Timeout=300'];
+    execFileSync('apt-get', ['update', ...waitForOthers], options);
+    execFileSync('apt-get', ['install', '-y', '--no-install-recommends', ...waitForOthers, 'redis-server'], options);
+  }
+  const executable = findExecutable();
+  if (executable !== undefined) return executable;
+  throw new Error(
+    'These tests need redis-server (6.2 or later) on the PATH. ' +
+      'Debian, Ubuntu: apt-get install redis-server. macOS: brew install redis. Fedora: dnf install redis.',
+  );
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}
+
+/** Resolves at redis-server's own line that it takes connections. */
+async function accepting(server: ChildProcessByStdio<null, Readable, null>): Promise<void> {
+  let output = '';
+  for await (const chunk of server.stdout.iterator({ destroyOnReturn: false })) {
+    output += String(chunk);
+    if (!output.includes('Ready to accept connections')) continue;
+    server.stdout.resume();
+    return;
+  }
+  throw new Error(`redis-server did not start:\n${output}`);
+}

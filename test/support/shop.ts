@@ -1,0 +1,54 @@
+// A whole shop on loopback for a browser: the provider on 127.0.0.1 and everything else on localhost, which makes them two sites, as in real life.
+import { join } from 'node:path';
+import { startPostern } from './postern.ts';
+import type { ConfigInput, LocalPostern } from './postern.ts';
+import { startRealProvider } from './real-provider.ts';
+import type { RealProvider } from './real-provider.ts';
+import { RecordingUpstream } from './upstream.ts';
+import { startWiretap } from './wiretap.ts';
+
+export interface Shop {
+  /** Where the browser goes. */
+  url: string;
+  postern: LocalPostern;
+  provider: RealProvider;
+  api: RecordingUpstream;
+  /** Every byte that Postern has sent to a browser, latin1. */
+  heard(): string;
+  stop(): Promise<void>;
+}
+
+/** The app that the browser tests use. */
+export const appDirectory = join(import.meta.dirname, '../e2e/app');
+
+/** Starts a shop whose API is at `/api`. `overrides` replaces whole top-level keys of Postern's configuration. */
+export async function startShop(
+  options: { accessTokenTtlSeconds?: number; overrides?: ConfigInput } = {},
+): Promise<Shop> {
+  const { accessTokenTtlSeconds = 300, overrides } = options;
+  const provider = await startRealProvider({ accessTokenTtlSeconds });
+  const api = await RecordingUpstream.start();
+  const wiretap = await startWiretap();
+  const url = `http://localhost:${wiretap.port}`;
+  const postern = await startPostern(provider, {
+    publicUrl: url,
+    listen: '127.0.0.1:0',
+    routes: [{ path: '/api', upstream: api.url }],
+    spa: { directory: appDirectory },
+    ...overrides,
+  });
+  wiretap.listenTo(postern.address);
+  return {
+    url,
+    postern,
+    provider,
+    api,
+    heard: () => wiretap.heard(),
+    async stop() {
+      await wiretap.stop();
+      await postern.stop();
+      await api.stop();
+      await provider.close();
+    },
+  };
+}

@@ -1,0 +1,90 @@
+import { expect, test } from '@jest/globals';
+import type { Terminal } from '../../../src/cli/configuration.ts';
+import { route } from '../../../src/cli/route.ts';
+import { rightSave, sessionKey } from '../../support/config-text.ts';
+
+const config = rightSave(`
+routes:
+  - { path: /api, upstream: http://orders:8080/v1 }
+  - { path: /api/catalog, upstream: https://catalog, auth: optional, token: id, stripPath: true }
+  - { path: /api/health, upstream: http://orders:8080, auth: none, methods: [GET, HEAD] }
+`);
+
+function answerTo(method: string, target: string, text = config): { code: number; stdout: string[]; stderr: string[] } {
+  const stdout: string[] = [];
+  const stderr: string[] = [];
+  const terminal: Terminal = {
+    print: (printed) => void stdout.push(...printed.trimEnd().split('\n')),
+    report: (line) => void stderr.push(line),
+    readFile: () => text,
+    env: { CLIENT_SECRET: 'a client secret', SESSION_KEY: sessionKey, REDIS_URL: 'redis://redis' },
+  };
+  return { code: route({ method, target }, { config: 'postern.yaml' }, terminal), stdout, stderr };
+}
+
+test('a request is followed to its upstream', () => {
+  expect(answerTo('get', '/api/orders/1?full=1')).toEqual({
+    code: 0,
+    stdout: [
+      'route     /api (routes[0], line 2)',
+      'why       the only route path that fits',
+      'auth      required: without a session 401 session_required',
+      'token     the access token, as Authorization: Bearer',
+      'upstream  GET http://orders:8080/v1/api/orders/1?full=1',
+    ],
+    stderr: [],
+  });
+});
+
+test('the longest path wins, and the answer says over which', () => {
+  expect(answerTo('GET', '/api/catalog/7').stdout).toEqual([
+    'route     /api/catalog (routes[1], line 3)',
+    'why       the longest of the route paths that fit: /api/catalog, /api',
+    'auth      optional: without a cookie it goes through without a token',
+    'token     the ID token, as Authorization: Bearer',
+    'upstream  GET https://catalog/7',
+  ]);
+});
+
+test('a route without auth gets no token', () => {
+  expect(answerTo('GET', '/api/health').stdout).toContain('token     none');
+});
+
+test('a method that the route does not take is told its 405', () => {
+  expect(answerTo('POST', '/api/health').stdout).toContain('answer  405 method_not_allowed');
+});
+
+test.each([
+  ['/api/../admin', '400 bad_request'],
+  ['/api//admin', '400 bad_request'],
+  ['/API/admin', '400 bad_request'],
+  ['/api/a%2Fb', '400 bad_request'],
+])('%s is told its %s', (target, answer) => {
+  const { code, stdout } = answerTo('GET', target);
+  expect(stdout.find((line) => line.startsWith('answer'))).toBe(`answer  ${answer}`);
+  expect(code).toBe(0);
+});
+
+test('our own endpoints, the app and nothing at all are told apart', () => {
+  expect(answerTo('GET', '/bff/login').stdout).toContain('why    /bff holds Postern’s own endpoints');
+  expect(answerTo('GET', '/cart').stdout).toContain('then   404 no_route (there is no spa section)');
+  const withApp = `${config}spa: { upstream: http://localhost:5173 }\n`;
+  expect(answerTo('GET', '/cart', withApp).stdout).toContain('then   the app behind http://localhost:5173');
+});
+
+test('what is no request is a mistake of usage', () => {
+  expect(answerTo('/api', 'GET')).toEqual({
+    code: 64,
+    stdout: [],
+    stderr: ['postern: "/api" is no method; write it as in: postern route GET /api/orders/1'],
+  });
+  expect(answerTo('GET', 'api').code).toBe(64);
+});
+
+test('a wrong configuration is told before anything else is answered', () => {
+  expect(answerTo('GET', '/api', rightSave('loggin: {}'))).toEqual({
+    code: 78,
+    stdout: [],
+    stderr: ['postern.yaml:1:1 loggin: unknown key; did you mean "login"?'],
+  });
+});

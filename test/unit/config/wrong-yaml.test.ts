@@ -1,0 +1,89 @@
+import { expect, test } from '@jest/globals';
+import { complaintsAbout, rightSave } from '../../support/config-text.ts';
+
+test('a list at the top is no configuration', () => {
+  expect(complaintsAbout('- publicUrl: https://shop.example.com')).toEqual([
+    'postern.yaml:1:1: must be a section with publicUrl, provider and session, not a list',
+  ]);
+});
+
+test('a tab is shown where it stands', () => {
+  expect(
+    complaintsAbout(`
+provider:
+	issuer: https://id.example.com
+`),
+  ).toEqual(['postern.yaml:2:1: a tab is used for indentation; YAML allows spaces only']);
+});
+
+test('a quote that is never closed is said to be missing', () => {
+  expect(
+    complaintsAbout(`
+publicUrl: "https://shop.example.com
+listen: 0.0.0.0:8080
+`),
+  ).toEqual(['postern.yaml:3:1: a closing quote or bracket, a colon or a comma is missing before this point']);
+});
+
+test('a missing colon is guessed at', () => {
+  expect(
+    complaintsAbout(`
+publicUrl https://shop.example.com
+listen: 0.0.0.0:8080
+`),
+  ).toEqual(['postern.yaml:1:1: a key must stand on one line and end with a colon; is the colon missing?']);
+});
+
+test('a key that stands twice does not hide the other problems', () => {
+  expect(
+    complaintsAbout(
+      rightSave(`
+listen: 0.0.0.0:8080
+listen: 0.0.0.0:8081
+loggin: {}
+`),
+    ),
+  ).toEqual([
+    'postern.yaml:2:1: this key stands here twice; keep one of them',
+    'postern.yaml:3:1 loggin: unknown key; did you mean "login"?',
+  ]);
+});
+
+test('a second document is refused, not ignored', () => {
+  const first = rightSave('listen: 0.0.0.0:8080');
+  expect(complaintsAbout(`${first}---\npublicUrl: https://other.example.com`)).toEqual([
+    'postern.yaml:10:1: a second document begins here (---); a configuration is one document',
+  ]);
+});
+
+test('text that begins with * is shown to be an alias', () => {
+  expect(complaintsAbout(rightSave('spa: { directory: *app }'))).toEqual([
+    'postern.yaml:1:19: a value that begins with * means an alias in YAML, and there is none of this name; put the value in quotes',
+  ]);
+});
+
+test('a tag is refused, and a secret that begins with ! is not repeated (SEC-01)', () => {
+  expect(
+    complaintsAbout(
+      rightSave(`
+provider:
+  issuer: https://id.example.com
+  clientId: shop
+  clientSecret: !s3cret word
+`),
+    ),
+  ).toEqual([
+    'postern.yaml:4:17: a value that begins with ! means a tag in YAML, and there are none here; put the value in quotes',
+  ]);
+});
+
+test('aliases that multiply without end are refused', () => {
+  expect(
+    complaintsAbout(`
+a: &a [x,x,x,x,x,x,x,x,x,x]
+b: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]
+c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]
+d: [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]
+`),
+  ).toEqual(['postern.yaml:1:1: the aliases (*name) repeat too much: write the values out']);
+});

@@ -1,0 +1,165 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { canonicalPath } from '../../../src/proxy/canonical-path.ts';
+import { createRouteTable } from '../../../src/proxy/routes.ts';
+import { routeConfigs } from '../../support/gate.ts';
+
+const table = createRouteTable(
+  routeConfigs([
+    { path: '/api', upstream: 'http://orders:8080' },
+    { path: '/api/health', upstream: 'http://orders:8080', auth: 'none' },
+    { path: '/api/catalog', upstream: 'http://catalog:8080/v1/', auth: 'optional', stripPath: true },
+    { path: '/files', upstream: 'https://[2001:db8::1]/store', encodedSlash: 'pass' },
+  ]),
+);
+
+function matched(path: string): string {
+  const match = table.match(path);
+  return match.kind === 'route' ? match.route.config.path : match.kind;
+}
+
+describe('the longest path wins, on segment boundaries (RT-06)', () => {
+  test.each([
+    ['/api', '/api'],
+    ['/api/', '/api'],
+    ['/api/orders', '/api'],
+    ['/api/health', '/api/health'],
+    ['/api/health/deep', '/api/health'],
+    ['/api/healthy', '/api'],
+    ['/apixyz', 'none'],
+    ['/ap', 'none'],
+    ['/', 'none'],
+    ['/public/api', 'none'],
+  ])('%s → %s', (path, route) => {
+    expect(matched(path)).toBe(route);
+  });
+
+  test('a route at the root takes what no other route takes', () => {
+    const withRoot = createRouteTable(
+      routeConfigs([
+        { path: '/', upstream: 'http://a' },
+        { path: '/api', upstream: 'http://b' },
+      ]),
+    );
+    const pathOf = (path: string) => {
+      const match = withRoot.match(path);
+      return match.kind === 'route' ? match.route.config.path : match.kind;
+    };
+    expect([pathOf('/'), pathOf('/x'), pathOf('/api'), pathOf('/apix')]).toEqual(['/', '/', '/api', '/']);
+  });
+});
+
+describe('a path that a careless server reads as another route belongs to none (RT-05)', () => {
+  test.each([
+    '/API/x',
+    '/Api/health',
+    '/api/Health',
+    '/api/health;x=1',
+    '/api/health.',
+    '/api/health%20',
+    '/api/health%3Bx',
+    '/api;x/health',
+    '/api./health',
+    '/api%2Fhealth',
+    '/api/;x/health',
+    '/;/api/orders',
+  ])('%s', (path) => {
+    expect(matched(path)).toBe('ambiguous');
+  });
+
+  test.each([
+    ['/api/Orders', '/api'],
+    ['/api/orders;v=1', '/api'],
+    ['/api/orders/a.', '/api'],
+    ['/files/a%2Fb', '/files'],
+    ['/About', 'none'],
+  ])('%s is the same for every server: %s', (path, route) => {
+    expect(matched(path)).toBe(route);
+  });
+
+  test('three kinds of back end see the route that was decided (differential)', () => {
+    const piece = fc.constantFrom(
+      '/',
+      'api',
+      'API',
+      'health',
+      'files',
+      ';x',
+      '.',
+      '%20',
+      '%2F',
+      '%3b',
+      '_',
+      'orders',
+      'catalog',
+    );
+    const path = fc.array(piece, { maxLength: 8 }).map((pieces) => `/${pieces.join('')}`);
+    const express = (text: string) => decodeURIComponent(text).toLowerCase();
+    const servlet = (text: string) => decodeURIComponent(text).replace(/;[^/]*/g, '');
+    const decodingFileSystem = (text: string) =>
+      servlet(text)
+        .toLowerCase()
+        .replace(/[. ]+(?=\/|$)/g, '')
+        .replace(/\/+/g, '/');
+    fc.assert(
+      fc.property(path, (text) => {
+        if (canonicalPath(text).kind === 'malformed') return;
+        const decided = matched(text);
+        if (decided === 'ambiguous') return;
+        for (const backEnd of [express, servlet, decodingFileSystem]) {
+          const seen = backEnd(text).replace(/\/{2,}/g, '/');
+          // What a back end sees as a stricter or looser place than we decided would be a bypass.
+          expect(`${text} ${naiveMatch(seen)}`).toBe(`${text} ${decided}`);
+        }
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+});
+
+describe('what the upstream gets', () => {
+  const upstreamUrl = (path: string): string | undefined => {
+    const match = table.match(path);
+    return match.kind === 'route' ? match.route.upstreamPath(path) : undefined;
+  };
+
+  test.each([
+    ['/api/orders', '/api/orders'],
+    ['/api/catalog/1', '/v1/1'],
+    ['/api/catalog', '/v1'],
+    ['/api/catalog/', '/v1/'],
+    ['/files/a%2Fb', '/store/files/a%2Fb'],
+  ])('%s → %s', (path, expected) => {
+    expect(upstreamUrl(path)).toBe(expected);
+  });
+
+  test('a stripped path is never empty', () => {
+    const [route] = createRouteTable(routeConfigs([{ path: '/api', upstream: 'http://a', stripPath: true }])).routes;
+    expect(route?.upstreamPath('/api')).toBe('/');
+  });
+
+  test('an IPv6 upstream is connected to without brackets and named with them', () => {
+    const match = table.match('/files');
+    expect(match.kind === 'route' && match.route.upstream).toEqual({
+      protocol: 'https:',
+      hostname: '2001:db8::1',
+      port: 443,
+      authority: '[2001:db8::1]',
+      basePath: '/store',
+    });
+  });
+});
+
+test('a hostile 8 KB path is matched in less than 50 ms (DL-05)', () => {
+  for (const unit of ['.', '/a.', '%20', ';', '/;', 'A.', '%2F', 'A%20.']) {
+    const path = `/api/A${unit.repeat(8192 / unit.length)}x`;
+    const startedAt = performance.now();
+    table.match(path);
+    expect(performance.now() - startedAt).toBeLessThan(50);
+  }
+});
+
+function naiveMatch(path: string): string {
+  const prefixes = ['/api/catalog', '/api/health', '/files', '/api'];
+  return prefixes.find((prefix) => path === prefix || path.startsWith(`${prefix}/`)) ?? 'none';
+}

@@ -65,7 +65,7 @@ function osRelease() {
 // RUNLEVEL=1 keeps Debian from starting the service it has just installed: the tests start servers of their own.
 function aptGet(...args) {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
-  spawnSync('apt-get', args, { stdio: ['ignore', 'ignore', 'inherit'], env });
+  spawnSync('apt-get', ['-o', 'DPkg::Lock::Timeout=300', ...args], { stdio: ['ignore', 'ignore', 'inherit'], env });
 }
 
 function onPath(program) {

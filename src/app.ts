@@ -64,7 +64,7 @@ export interface AppOptions {
 }
 
 // Epoch ms that never goes backwards: a clock that is set back must not make tokens live longer.
-const now = (): number => performance.timeOrigin + performance.now();
+const now = (): number => Math.floor(performance.timeOrigin + performance.now());
 const randomId = (): string => randomBytes(32).toString('base64url');
 
 export function createApp({ config, metrics, log }: AppOptions): App {

@@ -1,13 +1,14 @@
 // How an API behind Postern checks the Bearer token it gets. Postern makes no difference here: any API that takes access tokens
 // does one of these two. A JWT is verified on the spot (RFC 9068); an opaque token is looked up at the provider (RFC 7662).
-import { createRemoteJWKSet, jwtVerify } from 'jose';
+import { createRemoteJWKSet, errors, jwtVerify } from 'jose';
 
 /** What an access token says. Instants are seconds since 1970, as in the token. */
 export interface AccessTokenClaims {
   sub: string;
   iat: number;
   exp: number;
-  scope: string;
+  /** Absent from a token that was given none. */
+  scope?: string;
 }
 
 export type AccessTokenCheck =
@@ -39,7 +40,10 @@ export function createAccessTokenVerifier(options: AccessTokenVerifierOptions) {
         requiredClaims: ['sub', 'iat', 'exp'],
       });
       return { kind: 'valid', format: 'JWT', claims: payload };
-    } catch {
+    } catch (error) {
+      // Keys out of reach say nothing about the token.
+      if (!(error instanceof errors.JOSEError) || ['ERR_JWKS_TIMEOUT', 'ERR_JOSE_GENERIC'].includes(error.code))
+        throw error;
       return { kind: 'invalid' };
     }
   }

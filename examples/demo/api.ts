@@ -30,7 +30,7 @@ export async function startApi(options: AccessTokenVerifierOptions & { preferred
     if (token === undefined) return refusal(401, 'Bearer');
     const check = await verify(token);
     if (check.kind === 'invalid') return refusal(401, 'Bearer error="invalid_token"');
-    if (!check.claims.scope.split(' ').includes('orders')) {
+    if (check.claims.scope?.split(' ').includes('orders') !== true) {
       return refusal(403, 'Bearer error="insufficient_scope", scope="orders"');
     }
     return answerOrders(request, check.claims.sub, describe(token, check));
@@ -54,7 +54,7 @@ export async function startApi(options: AccessTokenVerifierOptions & { preferred
   }
 
   const { port, close } = await listenNear(options.preferredPort, (request, response) => {
-    answer(request)
+    void answer(request)
       .catch((): Answer => ({ status: 503, body: { error: 'the provider cannot be asked' } }))
       .then((answered) => send(response, answered));
   });

@@ -8,7 +8,7 @@ export function loginPage(form: { uid: string; username: string; isUnknown: bool
       ${form.isUnknown ? '<p class="problem" role="alert">Nobody here has that name. Try alice or bob.</p>' : ''}
       <label>User name <input name="username" value="${escape(form.username)}" autocomplete="username" autocapitalize="none" required autofocus></label>
       <label>Password <input name="password" type="password" autocomplete="current-password"></label>
-      <button>Log in</button>
+      <button name="answer" value="login">Log in</button>
       <button class="quiet" name="answer" value="cancel" formnovalidate>Cancel</button>
     </form>
     <p class="note">This is the demo’s identity provider. Its users are <strong>alice</strong> and <strong>bob</strong>; any password will do.</p>`,

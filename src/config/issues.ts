@@ -29,7 +29,7 @@ export function mistakesFrom(issues: readonly Issue[], context: Context): Mistak
 export function phraseFor(issue: z.core.$ZodRawIssue): string {
   switch (issue.code) {
     case 'invalid_value':
-      return orList(issue.values.map(String));
+      return listed(issue.values.map(String), 'or');
     case 'too_small':
       return issue.origin === 'array' ? 'a list with at least one entry' : 'text that is not empty';
     case 'invalid_type':
@@ -46,7 +46,7 @@ function nounFor(type: string): string {
     case 'boolean':
       return 'true or false';
     case 'array':
-      return 'a list';
+      return 'a list such as [a, b]';
     default:
       return 'a section';
   }
@@ -68,7 +68,7 @@ function unknownKey(key: string, path: Path, { schema }: Context): string {
   const suggestion = didYouMean(key, allowed);
   if (suggestion !== '') return `unknown key${suggestion}`;
   const homes = homesOf(schema, key).map((home) => (home.length === 0 ? 'the top level' : formatPath(home)));
-  if (homes.length > 0 && homes.length < 4) return `unknown key here; it belongs under ${orList(homes)}`;
+  if (homes.length > 0 && homes.length < 4) return `unknown key here; it belongs under ${listed(homes, 'or')}`;
   return `unknown key; allowed here: ${allowed.join(', ')}`;
 }
 
@@ -113,7 +113,7 @@ function wrongValue(issue: Issue, path: Path, context: Context): string {
 
 function section(path: Path, { schema }: Context): string {
   const required = requiredKeys(schema, path);
-  return required.length === 0 ? 'a section of keys and values' : `a section with ${andList(required)}`;
+  return required.length === 0 ? 'a section of keys and values' : `a section with ${listed(required, 'and')}`;
 }
 
 /** A value as people wrote it, short enough for one line, without the password that a URL may hold. */
@@ -140,14 +140,6 @@ function pathOf(issue: Issue): Path {
 
 function isRecord(value: unknown): value is Record<string | number, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function orList(words: readonly string[]): string {
-  return listed(words, 'or');
-}
-
-function andList(words: readonly string[]): string {
-  return listed(words, 'and');
 }
 
 function listed(words: readonly string[], conjunction: 'and' | 'or'): string {

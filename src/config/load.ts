@@ -1,4 +1,4 @@
-// From a file to a configuration, or to everything that is wrong with it at once (design 3). Nothing here touches the machine:
+// From a file to a configuration, or to everything that is wrong with it at once. Nothing here touches the machine:
 // the file, the secrets and the environment come in by `Outside`.
 import { dirname, resolve } from 'node:path';
 import { parseYaml } from './document.ts';

@@ -24,7 +24,8 @@ export function formatProblem(problem: Problem, kind: 'problem' | 'warning' = 'p
   const place = position === undefined ? where : `${where}:${position.line}:${position.column}`;
   const severity = kind === 'warning' ? ' warning:' : '';
   const key = path.length === 0 ? '' : ` ${formatPath(path)}:`;
-  return `${place}${`${severity}${key}` || ':'} ${message}`;
+  const subject = severity + key;
+  return `${place}${subject === '' ? ':' : subject} ${message}`;
 }
 
 /** `routes[2].path`, and keys that are no plain words in quotes. */

@@ -1,4 +1,4 @@
-// The configuration file's shape (design 3): one zod schema, from which come the checks, the defaults, the JSON Schema and the reference page.
+// The configuration file's shape: one zod schema, from which come the checks, the defaults, the JSON Schema and the reference page.
 // Rules that span several keys are in rules.ts; the sentences about wrong values in issues.ts.
 import * as z from 'zod';
 import { route } from './route-schema.ts';

@@ -1,7 +1,7 @@
 // A secret that cannot be printed by accident: interpolation, JSON and util.inspect all give "[redacted]".
 import { inspect } from 'node:util';
 
-/** How the file names a secret: never only the value, so that rotation can re-read it (design 3). */
+/** How the file names a secret: never only the value, so that rotation can re-read it. */
 export type SecretSource = { file: string } | { env: string } | { value: string };
 
 /** A secret's value together with where it came from. */

@@ -58,7 +58,7 @@ export const listenAddress = z.codec(
   },
 );
 
-// Only characters that every back end reads alike, so that a route means one thing (design 5, "Path").
+// Only characters that every back end reads alike, so that a route means one thing.
 const aRoutePath = 'a path such as /api or /api/orders, of letters, digits and - . _ ~, without a slash at its end';
 export const routePath = z
   .string(aRoutePath)

@@ -21,19 +21,14 @@ export interface EndpointsOptions {
   onError: ErrorRequestHandler;
 }
 
-export function createEndpoints({
-  basePath,
-  endpoints,
-  securityHeaders,
-  onError,
-}: EndpointsOptions): RequestListener {
+export function createEndpoints({ basePath, endpoints, securityHeaders, onError }: EndpointsOptions): RequestListener {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', false);
   app.set('case sensitive routing', true);
   app.set('strict routing', true);
-  const ownHeaders = new Map(Object.entries({ ...securityHeaders.own, 'cache-control': 'no-store' }));
+  const ownHeaders = new Map(Object.entries({ ...securityHeaders.own, 'cache-control': 'no-store', vary: 'Cookie' }));
   app.use(basePath, (_request, response, next) => {
     response.setHeaders(ownHeaders);
     next();

@@ -12,8 +12,9 @@ import type { SessionRecord, Sessions } from '../session/session.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TokenVault } from '../tokens/token-vault.ts';
-import { queryOf, redirect, requireGet, sendPage } from './own-pages.ts';
+import { queryOf, redirect, sendPage } from './own-pages.ts';
 import type { PendingLogin, PendingLogins } from './pending-login.ts';
+import { shownClaims } from './shown-claims.ts';
 
 export interface CallbackOptions {
   provider: Pick<Provider, 'finishLogin' | 'revoke'>;
@@ -106,12 +107,11 @@ export function createCallback(options: CallbackOptions): RequestHandler {
   }
 
   function recordOf(request: Request, claims: Claims): SessionRecord {
-    const kept = options.claimNames.filter((name) => claims[name] !== undefined).map((name) => [name, claims[name]]);
     return {
       iss: claims.iss,
       sub: claims.sub,
       ...(claims.sid === undefined ? {} : { sid: claims.sid }),
-      claims: { ...(Object.fromEntries(kept) as Partial<Claims>), sub: claims.sub },
+      claims: shownClaims(claims, options.claimNames),
       clientId: options.clientId,
       createdAt: options.now(),
       device: deviceOf(request.headers['user-agent']),
@@ -132,8 +132,8 @@ export function createCallback(options: CallbackOptions): RequestHandler {
         log.info({ requestId }, 'login');
         break;
       case 'refused':
-        log.info({ requestId, error: safeError(outcome.error) }, 'login refused by the provider');
-        fail(response, safeError(outcome.error));
+        log.info({ requestId, error: outcome.error }, 'login refused by the provider');
+        fail(response, outcome.error);
         break;
       case 'invalid':
         log.warn({ requestId, err: outcome.cause }, 'login failed: the answer of the provider did not pass the checks');
@@ -146,7 +146,6 @@ export function createCallback(options: CallbackOptions): RequestHandler {
   }
 
   return async (request, response) => {
-    requireGet(request);
     const answer = new URL(options.origin + options.paths.callback + queryOf(request));
     if (protocolParameters.some((name) => answer.searchParams.getAll(name).length > 1)) {
       throw new PosternError('bad_request');
@@ -162,11 +161,6 @@ export function createCallback(options: CallbackOptions): RequestHandler {
       redirect(response, 303, login.returnTo);
     }
   };
-}
-
-// Whatever the provider calls it, only something that looks like a code of RFC 6749 goes on; descriptions never do.
-function safeError(error: string): string {
-  return /^[a-z][a-z_]{0,63}$/.test(error) ? error : 'login_failed';
 }
 
 function deviceOf(userAgent: string | undefined): string {

@@ -9,7 +9,7 @@ import type { Provider } from '../oidc/provider.ts';
 import type { SessionCookie } from '../session/cookie.ts';
 import { loginWindowSeconds } from './login-counter.ts';
 import type { LoginCounter } from './login-counter.ts';
-import { queryOf, redirect, requireGet, sendPage } from './own-pages.ts';
+import { queryOf, redirect, sendPage } from './own-pages.ts';
 import type { PendingLogins } from './pending-login.ts';
 import { safeReturnTo } from './return-to.ts';
 
@@ -55,7 +55,6 @@ export function createLogin(options: LoginOptions): RequestHandler {
   }
 
   return async (request, response) => {
-    requireGet(request);
     if (!isNavigation(request.headers)) throw new PosternError('navigation_required');
     const query = new URLSearchParams(queryOf(request));
     const parameters = readParameters(query, settings.parameters);

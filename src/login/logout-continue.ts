@@ -6,7 +6,7 @@ import { isNavigation } from '../http/navigation.ts';
 import type { SecurityHeaders } from '../http/security-headers.ts';
 import type { EndSession, Provider } from '../oidc/provider.ts';
 import type { LogoutTickets } from './logout-ticket.ts';
-import { queryOf, redirect, requireGet, sendPage } from './own-pages.ts';
+import { queryOf, redirect, sendPage } from './own-pages.ts';
 
 export interface LogoutContinueOptions {
   provider: Pick<Provider, 'endSession'>;
@@ -40,7 +40,6 @@ export function createLogoutContinue(options: LogoutContinueOptions): RequestHan
   }
 
   return async (request, response) => {
-    requireGet(request);
     // Before the ticket is spent: a prefetch must not use it up, and a script must not read where it leads.
     if (!isNavigation(request.headers)) throw new PosternError('navigation_required');
     const [ticket, ...others] = new URLSearchParams(queryOf(request)).getAll('ticket');
@@ -64,8 +63,7 @@ function urlOf({ endpoint, parameters }: EndSession): string {
 
 /** The post-logout redirect URI. Answers 303 to the signed-out page, whatever `state` says: nothing depends on it. */
 export function createLogoutCallback(options: { returnTo: string }): RequestHandler {
-  return (request, response) => {
-    requireGet(request);
+  return (_request, response) => {
     redirect(response, 303, options.returnTo);
   };
 }

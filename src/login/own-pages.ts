@@ -19,11 +19,6 @@ export function createOwnPagesGate(options: { rule: CrossSiteRule; metrics: Metr
   };
 }
 
-/** Throws PosternError `method_not_allowed` for anything but a GET; Express would run a GET handler for HEAD as well. */
-export function requireGet(request: IncomingMessage): void {
-  if (request.method !== 'GET') throw new PosternError('method_not_allowed', { headers: { allow: 'GET' } });
-}
-
 /** The query as it came, with its question mark; empty when there is none. */
 export function queryOf(request: IncomingMessage): string {
   const { url = '' } = request;

@@ -23,7 +23,6 @@ export function createRefreshNow(options: {
     switch (outcome.kind) {
       case 'active':
         options.vault.slide(outcome.session);
-        response.vary('Cookie');
         response.json(options.describe(outcome.session));
         return;
       case 'signed-out':

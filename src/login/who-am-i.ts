@@ -6,12 +6,14 @@ import { handleOf } from '../session/handles.ts';
 import type { AccessTokens } from '../tokens/access-token.ts';
 import type { OpenedSession, TokenVault } from '../tokens/token-vault.ts';
 import type { RequireOwnPages } from './own-pages.ts';
+import { shownClaims } from './shown-claims.ts';
+import type { ShownClaims } from './shown-claims.ts';
 
 /** What the app is told of a session. Spans are seconds from now, so that a wrong clock in the browser does no harm. */
 export interface SessionAnswer {
   authenticated: true;
   provider: 'default';
-  user: { sub: string; [claim: string]: unknown };
+  user: ShownClaims;
   session: { handle: string; idleExpiresIn: number; expiresIn: number; accessTokenExpiresIn?: number };
 }
 
@@ -23,13 +25,11 @@ export function createSessionDescription(options: {
   claimNames: readonly string[];
 }): DescribeSession {
   return (session) => {
-    const { claims } = session.tokens;
     const { idle, absolute, accessToken } = options.remainingMs(session);
-    const shown = options.claimNames.filter((name) => claims[name] !== undefined).map((name) => [name, claims[name]]);
     return {
       authenticated: true,
       provider: 'default',
-      user: { ...(Object.fromEntries(shown) as Record<string, unknown>), sub: claims.sub },
+      user: shownClaims(session.tokens.claims, options.claimNames),
       session: {
         handle: handleOf(session.h),
         idleExpiresIn: wholeSeconds(Math.min(idle, absolute)),
@@ -52,7 +52,6 @@ export function createWhoAmI(options: {
   return async (request, response) => {
     const reading = options.cookie.read(request.headers.cookie);
     if (reading.kind !== 'absent') options.requireOwnPages(request);
-    response.vary('Cookie');
     if (reading.kind !== 'valid') {
       response.json(nobody);
       return;

@@ -21,7 +21,7 @@ const firstRetryMs = 1_000;
 const longestRetryMs = 30_000;
 const limitSeconds = 5;
 
-/** Starts asking at once, in the background. */
+/** Asks at once, in the background. */
 export function createDiscovery(options: {
   issuer: string;
   clientId: string;
@@ -48,21 +48,31 @@ export function createDiscovery(options: {
         ...(issuer.startsWith('http:') && { execute: [allowInsecureRequests] }),
       });
       known = checkMetadata(configuration.serverMetadata(), issuer);
-      if (failure !== undefined) log.info({ issuer }, 'the provider’s metadata can be had again');
-      failure = undefined;
-      retryMs = firstRetryMs;
-      refreshAt = now() + refreshEveryMs;
-      return known;
     } catch (error) {
-      failure = describeFailure(error);
-      failedAt = now();
-      refreshAt = failedAt + retryMs;
-      log.warn({ issuer, err: failure, inUse: known !== undefined }, 'the provider’s metadata cannot be had');
-      if (known === undefined && !closed)
-        timer = setTimeout(() => void attemptOnce().catch(() => undefined), retryMs).unref();
-      retryMs = Math.min(retryMs * 2, longestRetryMs);
-      throw failure;
+      throw noteFailure(describeFailure(error));
     }
+    if (failure !== undefined) log.info({ issuer }, 'the provider’s metadata can be had again');
+    failure = undefined;
+    retryMs = firstRetryMs;
+    refreshAt = now() + refreshEveryMs;
+    return known;
+  }
+
+  function noteFailure(reason: ProviderFailure): ProviderFailure {
+    failure = reason;
+    failedAt = now();
+    refreshAt = failedAt + retryMs;
+    if (!closed) {
+      log.warn({ issuer, err: reason, inUse: known !== undefined }, 'the provider’s metadata cannot be had');
+      if (known === undefined) timer = setTimeout(askInBackground, retryMs).unref();
+    }
+    retryMs = Math.min(retryMs * 2, longestRetryMs);
+    return reason;
+  }
+
+  // Nobody waits for it: what went wrong has been noted.
+  function askInBackground(): void {
+    attemptOnce().catch(() => undefined);
   }
 
   function attemptOnce(): Promise<Metadata> {
@@ -73,7 +83,7 @@ export function createDiscovery(options: {
     return attempt;
   }
 
-  attemptOnce().catch(() => undefined);
+  askInBackground();
 
   return {
     async current() {
@@ -82,7 +92,7 @@ export function createDiscovery(options: {
         if (attempt === undefined && failure !== undefined && now() - failedAt < firstRetryMs) throw failure;
         return attemptOnce();
       }
-      if (now() >= refreshAt) attemptOnce().catch(() => undefined);
+      if (now() >= refreshAt) askInBackground();
       return known;
     },
     known: () => known,

@@ -60,10 +60,9 @@ export function describeFailure(error: unknown, call?: CallRecord): ProviderFail
     const code = errorCode(error.error);
     return new ProviderFailure(code, `The provider answered ${error.status} ${code}`);
   }
-  if (call?.status !== undefined && call.status !== 200) {
-    return new ProviderFailure(`http_${call.status}`, `The provider answered ${call.status}`);
-  }
+  if (call?.status !== undefined && call.status !== 200) return httpFailure(call.status);
   if (error instanceof ClientError) {
+    if (error.cause instanceof Response && error.cause.status !== 200) return httpFailure(error.cause.status);
     // The specific sentence is one step down; both are constants of the library.
     const reason = error.cause instanceof Error && 'code' in error.cause ? error.cause : error;
     return new ProviderFailure(error.code ?? 'unknown', reason.message);
@@ -77,6 +76,10 @@ export function describeFailure(error: unknown, call?: CallRecord): ProviderFail
 /** RFC 6749 error codes are short words; anything else is somebody's free text and goes no further. */
 export function errorCode(text: string): string {
   return /^[A-Za-z0-9_.-]{1,64}$/.test(text) ? text : 'unknown_error';
+}
+
+function httpFailure(status: number): ProviderFailure {
+  return new ProviderFailure(`http_${status}`, `The provider answered ${status}`);
 }
 
 function callFailureIn(error: unknown): CallFailure | undefined {

@@ -1,7 +1,7 @@
 // The ID token's signature and the rules that openid-client leaves out (OpenID Connect Core 3.1.3.7 and 3.1.3.8, RFC 8725).
 // openid-client could verify signatures too, but asks for new keys at most once a minute, so that a login just after a key rotation would fail.
 import { createHash } from 'node:crypto';
-import { compactVerify, createRemoteJWKSet, customFetch, errors } from 'jose';
+import { compactVerify, createRemoteJWKSet, customFetch, decodeJwt, errors } from 'jose';
 import type { CompactJWSHeaderParameters, CompactVerifyGetKey } from 'jose';
 import { ProviderFailure, describeFailure } from './failure.ts';
 import { CallFailure } from './http.ts';
@@ -101,16 +101,20 @@ async function verifyWithAnyKey(
 }
 
 /**
- * The claims rules beyond openid-client's: `azp`, the form of `sub`, an `iat` that is now.
+ * The claims rules that openid-client leaves out: `azp` and the form of `sub`.
  *
- * @param now epoch ms
  * @throws ProviderFailure that names the claim
  */
-export function checkIdTokenClaims(claims: Record<string, unknown>, clientId: string, now: number): void {
-  const { azp, sub, iat } = claims;
+export function checkIdTokenClaims(claims: Record<string, unknown>, clientId: string): void {
+  const { azp, sub } = claims;
   if (azp !== undefined && azp !== clientId) throw broken('azp', 'is another client');
-  if (typeof sub !== 'string' || !/^[\x20-\x7e]{1,255}$/.test(sub))
+  if (typeof sub !== 'string' || !/^[\x20-\x7e]{1,255}$/.test(sub)) {
     throw broken('sub', 'is not 1 to 255 ASCII characters');
+  }
+}
+
+/** `iat` at a login must be about now, in epoch ms. Throws ProviderFailure. */
+export function checkJustIssued(iat: unknown, now: number): void {
   if (typeof iat !== 'number' || Math.abs(now - iat * 1000) > clocksDifferMs) throw broken('iat', 'is not now');
 }
 
@@ -123,8 +127,9 @@ export function checkSameIdentity(before: Record<string, unknown>, after: Record
   if (after['iss'] !== before['iss']) throw broken('iss', 'changed at a refresh');
   if (after['sub'] !== before['sub']) throw broken('sub', 'changed at a refresh');
   const audience = [after['aud']].flat();
-  if (![before['aud'] ?? []].flat().every((member) => audience.includes(member)))
+  if (![before['aud'] ?? []].flat().every((member) => audience.includes(member))) {
     throw broken('aud', 'changed at a refresh');
+  }
   if (after['nonce'] !== undefined && after['nonce'] !== before['nonce']) throw broken('nonce', 'changed at a refresh');
 }
 
@@ -135,14 +140,11 @@ export function checkAcr(acr: unknown, acrValues: string): void {
 
 // The left half of the access token's hash, by the hash function of the ID token's own algorithm.
 function checkAccessTokenHash(idToken: string, accessToken: string, algorithm: string): void {
-  const claims = JSON.parse(Buffer.from(idToken.split('.')[1] ?? '', 'base64url').toString()) as Record<
-    string,
-    unknown
-  >;
-  if (claims['at_hash'] === undefined) return;
+  const { at_hash: expected } = decodeJwt(idToken);
+  if (expected === undefined) return;
   const bits = /\d{3}$/.exec(algorithm)?.[0] ?? '512';
   const digest = createHash(`sha${bits}`).update(accessToken).digest();
-  if (digest.subarray(0, digest.length / 2).toString('base64url') !== claims['at_hash']) {
+  if (digest.subarray(0, digest.length / 2).toString('base64url') !== expected) {
     throw broken('at_hash', 'does not belong to the access token');
   }
 }

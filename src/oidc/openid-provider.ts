@@ -49,7 +49,7 @@ export function createProvider(options: ProviderOptions): Provider {
 
   async function authorizationUrl(parameters: Record<string, string>): Promise<URL> {
     try {
-      const { configuration, metadata } = await connect(http.pooled(callMs));
+      const { configuration, metadata } = await connect(http.fresh(callMs));
       // A push that fails is never made up for by a plain request: what was to be kept from the browser would be in its URL.
       if (metadata.pushed_authorization_request_endpoint !== undefined) {
         return await buildAuthorizationUrlWithPAR(configuration, parameters);
@@ -70,7 +70,7 @@ export function createProvider(options: ProviderOptions): Provider {
       const token = (): string => random(32).toString('base64url');
       const checks: LoginChecks = { state: token(), nonce: token(), codeVerifier: token() };
       if (asked['max_age'] !== undefined) checks.maxAge = seconds(asked['max_age']);
-      if (asked['acr_values'] !== undefined) checks.acrValues = asked['acr_values'];
+      if (asked['acr_values']) checks.acrValues = asked['acr_values'];
       const url = await authorizationUrl({
         ...asked,
         response_type: 'code',

@@ -44,7 +44,7 @@ export function createRefreshGrant(options: {
     if (idToken !== undefined) {
       const newClaims = response.claims() as Claims;
       try {
-        checkIdTokenClaims(newClaims, clientId, answeredAt);
+        checkIdTokenClaims(newClaims, clientId);
         checkSameIdentity(claims, newClaims);
       } catch {
         return { kind: 'ended', error: 'id_token_invalid' };

@@ -57,7 +57,8 @@ function newRecord(): CallRecord {
 
 /**
  * The response with what providers often get wrong put right, because openid-client would refuse all of it for one bad member:
- * `null` means absent, an `expires_in` that is no span means that the provider did not say, and a challenge hides no error body.
+ * `null` means absent, an `expires_in` that is no span means that the provider did not say, JSON is JSON whatever its content type,
+ * and a challenge hides no error body.
  */
 function tolerant(response: Response, body: Record<string, unknown> | undefined): Response {
   const headers = new Headers(response.headers);
@@ -66,6 +67,7 @@ function tolerant(response: Response, body: Record<string, unknown> | undefined)
   if (body === undefined) return new Response(null, init);
   const expiresIn = Number(body['expires_in']);
   if (!(expiresIn >= 0 && Number.isFinite(expiresIn))) delete body['expires_in'];
+  headers.set('content-type', 'application/json');
   const members = Object.entries(body).filter(([, value]) => value !== null);
   return new Response(JSON.stringify(Object.fromEntries(members)), init);
 }

@@ -3,7 +3,6 @@
 import { randomBytes } from 'node:crypto';
 import { RedisStore } from 'connect-redis';
 import session from 'express-session';
-import type { Claims } from '../oidc/token-set.ts';
 import type { Store } from '../store/store.ts';
 import { hashOf } from './cookie.ts';
 import type { SessionCookie } from './cookie.ts';
@@ -14,8 +13,8 @@ export interface SessionRecord {
   sub: string;
   /** OIDC's `sid`, the session at the provider. */
   sid?: string;
-  /** Those that the configuration names. */
-  claims: Partial<Claims>;
+  /** `sub` and those that the configuration names. */
+  claims: Readonly<Record<string, unknown>>;
   clientId: string;
   /** Epoch ms. */
   createdAt: number;

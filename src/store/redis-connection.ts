@@ -127,14 +127,22 @@ export function createRedisConnection(options: RedisConnectionOptions) {
     /** Whether the connection stands, and has stood for 2 s if it had to be made more than once. */
     settled: (): boolean => state === 'up' && now() >= settledFrom,
 
-    /** Ends both connections for good. */
+    /** Ends both connections for good; resolves when their sockets are gone. */
     async close(): Promise<void> {
       closing = true;
-      await Promise.allSettled([commands.quit(), messages.quit()]);
-      commands.disconnect();
-      messages.disconnect();
+      await Promise.all([end(commands), end(messages)]);
     },
   };
+}
+
+async function end(redis: Redis): Promise<void> {
+  // QUIT comes back after the answers that are still under way; where nothing comes back the socket is dropped.
+  await redis.quit().catch(() => undefined);
+  if (redis.status === 'end') return;
+  const ended = new Promise<void>((resolve) => redis.once('end', resolve));
+  const hasSocket = redis.status !== 'reconnecting';
+  redis.disconnect();
+  if (hasSocket) await ended;
 }
 
 // The driver's errors carry the command they belong to, and AUTH's arguments are the password.

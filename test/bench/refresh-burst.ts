@@ -9,7 +9,6 @@ import { startRealProvider } from '../support/real-provider.ts';
 import type { RealProvider } from '../support/real-provider.ts';
 import { signIn } from '../support/signed-in.ts';
 import type { SignedIn } from '../support/signed-in.ts';
-import { until } from '../support/until.ts';
 import { benchConfig, startPosternChild } from './postern.ts';
 import type { Build, PosternChild } from './postern.ts';
 import type { Cpus } from './processes.ts';
@@ -51,7 +50,7 @@ export async function measureRefreshBursts(options: BurstOptions): Promise<Burst
     const bursts: Burst[] = [];
     // Once unseen, so that the code is warm and the connections stand.
     for (const tokenEndpointMs of [50, ...options.tokenEndpointsMs]) {
-      await until(() => isExpired(alice));
+      await pause(accessTokenTtlSeconds * 1000 + 200);
       provider.endpoints.behaviours.token.delayMs = tokenEndpointMs;
       const refreshesBefore = refreshes();
       const tokenAnswers = watchTokenAnswers(provider);
@@ -111,11 +110,4 @@ function watchTokenAnswers(provider: RealProvider) {
       return lastAt;
     },
   };
-}
-
-async function isExpired(signedIn: SignedIn): Promise<boolean> {
-  const { body } = await signedIn.call('/bff/session');
-  const { session } = JSON.parse(body) as { session: { accessTokenExpiresIn: number } };
-  if (session.accessTokenExpiresIn > 0) await pause(100);
-  return session.accessTokenExpiresIn === 0;
 }

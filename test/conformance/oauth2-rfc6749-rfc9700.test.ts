@@ -241,6 +241,15 @@ describe('the answer to a refresh', () => {
     },
   );
 
+  test.each([[{ 'content-type': 'text/plain' }], [{ 'www-authenticate': 'Basic realm="token"' }]])(
+    'is understood with the headers %j, too: a session that is over must not hang about',
+    async (headers) => {
+      const tokens = await signIn();
+      op.endpoints.behaviours.token.fail({ error: 'invalid_grant', headers });
+      expect(await refresh(tokens)).toEqual({ kind: 'ended', error: 'invalid_grant' });
+    },
+  );
+
   test.each([
     ['invalid_client', 401],
     ['unauthorized_client', 400],

@@ -66,6 +66,12 @@ test('a refreshed ID token without a nonce is fine (Core 12.2)', async () => {
   expect((await refresh(tokens)).kind).toBe('refreshed');
 });
 
+test('a provider whose clock has gone wrong since the login logs nobody out by it (FL-16)', async () => {
+  const tokens = await signIn();
+  op.does.refreshedIdToken = { iat: Math.floor(Date.now() / 1000) - 900 };
+  expect((await refresh(tokens)).kind).toBe('refreshed');
+});
+
 test('without a new ID token the old one stays, for the logout hint (ID-19)', async () => {
   const before = await signIn();
   op.does.refreshedIdToken = null;

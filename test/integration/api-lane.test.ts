@@ -1,8 +1,10 @@
 // One API call through the real listener, over real sockets, to a real upstream.
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import type { IncomingMessage, RequestOptions } from 'node:http';
 import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { accessToken, idToken, startGate } from '../support/gate.ts';
 import type { Gate } from '../support/gate.ts';
@@ -490,7 +492,7 @@ describe('when the upstream fails (PRX-09, PRX-15, PX-08, SEC-04)', () => {
     react = reaction;
     const answer = await call('/hostile/x?secret=1');
     expect(answer).toMatchObject({ status, problem: { code, status } });
-    expect(answer.body).not.toMatch(/127\.0\.0\.1|secret|ECONN|HPE|at /);
+    expect(answer.body).not.toMatch(/127\.0\.0\.1|secret|ECONN|HPE|\bat \//);
   });
 
   test('one that nobody listens at, or whose name does not exist', async () => {
@@ -539,7 +541,7 @@ describe('when the upstream fails (PRX-09, PRX-15, PX-08, SEC-04)', () => {
 
   test('an answer that comes before the whole body has been read is passed on', async () => {
     upstream.answerEarly = true;
-    upstream.answer = (_, response) => void response.writeHead(413, { connection: 'close' }).end('too much');
+    upstream.answer = (_, response) => void response.writeHead(413).end('too much');
     const answer = await call('/open', { method: 'POST', body: Buffer.alloc(200_000), chunked: false });
     expect(answer).toMatchObject({ status: 413, body: 'too much' });
   });
@@ -551,14 +553,14 @@ describe('when the client goes away (PX-09, PRX-16)', () => {
       upstream.answer = (_, response) => {
         if (begin) response.write('x');
       };
-      const abortedBefore = upstream.aborted;
+      const earlier = { aborted: upstream.aborted, asked: upstream.requests.length };
       const socket = connect(gate.address);
       socket.on('error', () => undefined);
       socket.write(`GET /open HTTP/1.1\r\nHost: ${gate.host}\r\n\r\n`);
-      const asked = upstream.requests.length;
-      await eventually(() => upstream.requests.length > asked - 1 && askedUpstream() >= (begin ? 2 : 1));
+      if (begin) await once(socket, 'data');
+      else await eventually(() => upstream.requests.length === earlier.asked + 1);
       socket.destroy();
-      await eventually(() => upstream.aborted === abortedBefore + 1);
+      await eventually(() => upstream.aborted === earlier.aborted + 1);
     }
   });
 
@@ -616,7 +618,7 @@ function call(path: string, options: CallOptions = {}): Promise<CallAnswer> {
 
 async function rawCall(path: string, options: CallOptions = {}): Promise<CallAnswer> {
   const response = await open(path, options);
-  const bytes = Buffer.concat(await Array.fromAsync(response as AsyncIterable<Buffer>));
+  const bytes = await buffer(response);
   const body = bytes.toString();
   const isProblem = response.headers['content-type']?.startsWith('application/problem+json') === true && body !== '';
   return {

@@ -4,7 +4,13 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createRedisStore, type RedisStoreOptions } from '../../src/store/redis.ts';
-import { StoreUnavailable, type NewTokenRecord, type Store, type StoreMessage } from '../../src/store/store.ts';
+import {
+  StoreUnavailable,
+  type LoadedRecord,
+  type NewTokenRecord,
+  type Store,
+  type StoreMessage,
+} from '../../src/store/store.ts';
 import { eventually } from '../support/eventually.ts';
 import { startRedis, type RedisServer } from '../support/redis.ts';
 import { hasListeners } from '../support/stores.ts';
@@ -94,11 +100,14 @@ describe('an outage is not a logout', () => {
 
   test('each outage ends without help within five seconds, and is told of once (ST-05)', async () => {
     const states: string[] = [];
-    const store = open({ onStateChange: (state) => states.push(state) });
+    let attempts = 0;
+    const random = () => (attempts += 1) && Math.random();
+    const store = open({ onStateChange: (state) => states.push(state), random });
     await store.put(h, login);
     for (let cycle = 1; cycle <= 3; cycle += 1) {
+      const before = attempts;
       await redis.stop();
-      await eventually(() => states.length === 2 * cycle);
+      await eventually(() => attempts >= before + 6);
       await redis.start();
       await eventually(isUp(store), { withinMs: 5_000 });
       expect(await store.load(h)).toMatchObject({ main: 'TOK_CANARY' });
@@ -116,15 +125,25 @@ describe('an outage is not a logout', () => {
     expect(states).toEqual(['down', 'up']);
   });
 
-  test('commands that met the outage are not sent after it (ST-11)', async () => {
+  test('an outage that is known costs its callers no waiting, and no memory (ST-11)', async () => {
+    const states: string[] = [];
+    const store = open({ onStateChange: (state) => states.push(state) });
+    await store.ping();
+    await redis.stop();
+    await eventually(() => states.includes('down'));
+    const from = performance.now();
+    for (let i = 0; i < 100; i += 1) await timeToFail(store.load(h));
+    expect(performance.now() - from).toBeLessThan(500);
+  });
+
+  test('a command whose connection breaks has failed, at once, and is not sent again (ST-02)', async () => {
     const store = open();
-    await store.put(h, login);
+    await store.ping();
     redis.freeze();
-    await timeToFail(store.begin({ h, revision: 1, owner: 'gone' }, minute));
-    await timeToFail(store.ping());
-    await eventually(async () => (await timeToFail(store.ping())) < 100);
-    await timeToFail(store.claimOnce('tx:1', 'gone', 60));
-    redis.thaw();
+    const failing = timeToFail(store.claimOnce('tx:1', 'gone', 60));
+    await redis.stop();
+    expect(await failing).toBeLessThan(300);
+    await redis.start();
     await eventually(isUp(store));
     expect(await store.claimOnce('tx:1', 'here', 60)).toBe(true);
   });
@@ -246,6 +265,14 @@ describe('what stands in Redis', () => {
     expect(await redis.command('DBSIZE')).toBe(0);
   });
 
+  test('are never given more than the rest of the absolute lifetime (S-14, SES-06)', async () => {
+    const store = open();
+    await store.writeSession(h, '{}', 43_200);
+    await store.put(h, { ...login, absoluteMs: 30_000 });
+    await store.slide(h);
+    for (const key of [tokens, session]) expect(await redis.command('PTTL', key)).toBeLessThanOrEqual(30_000);
+  });
+
   test('always has an end: guards, tickets and session records too (S-14)', async () => {
     const store = open();
     await store.claimOnce('tx:1', 'a', 600);
@@ -260,7 +287,9 @@ describe('what stands in Redis', () => {
     const store = open();
     await store.put(h, { ...login, absoluteMs: 300 });
     await redis.command('PERSIST', tokens);
-    expect(await store.load(h)).toMatchObject({ ttlMs: expect.any(Number) });
+    const { ttlMs } = (await store.load(h)) as LoadedRecord;
+    expect(ttlMs).toBeGreaterThan(0);
+    expect(ttlMs).toBeLessThanOrEqual(300);
     await eventually(async () => (await store.load(h)) === null);
     expect(await store.begin({ h, revision: 1, owner: 'a' }, minute)).toEqual({ kind: 'gone' });
     expect(await redis.command('EXISTS', tokens)).toBe(1);
@@ -358,64 +387,108 @@ describe('the connection', () => {
     await direct.writeSession(h, '"alice"', 60);
     await direct.writeSession(other, '"bob"', 60);
 
-    await using repeater = await startRepeater(redis.port);
-    const store = open({ url: `redis://127.0.0.1:${repeater.port}` });
+    await using wire = await startWire(redis.port);
+    const store = open({ url: `redis://127.0.0.1:${wire.port}` });
     expect(await store.load(h)).toMatchObject({ main: 'of-alice' });
     expect(await store.load(other)).toMatchObject({ main: 'of-bob' });
     expect(await store.readSession(other)).toBe('"bob"');
 
-    repeater.repeatNext();
+    wire.repeatNext();
     expect(await store.load(h)).toMatchObject({ main: 'of-alice' });
     // Its answer now stands in line for the next question, whoever asks.
     await timeToFail(store.load(other));
     await eventually(isUp(store));
     expect(await store.load(other)).toMatchObject({ main: 'of-bob' });
 
-    repeater.repeatNext();
+    wire.repeatNext();
     expect(await store.readSession(h)).toBe('"alice"');
     await timeToFail(store.readSession(other));
     await eventually(isUp(store));
     expect(await store.readSession(other)).toBe('"bob"');
   });
 
+  test('for messages is made anew with the other one, when a firewall forgot both without a word', async () => {
+    await using wire = await startWire(redis.port);
+    const [here, there] = [open({ url: `redis://127.0.0.1:${wire.port}` }), open()];
+    const heard: StoreMessage[] = [];
+    here.subscribe((message) => heard.push(message));
+    await eventually(listening(2));
+    wire.forget();
+    await timeToFail(here.ping());
+    await eventually(isUp(here), { withinMs: 5_000 });
+    await eventually(
+      async () => {
+        await there.end(h, 'logout');
+        return heard.length > 0;
+      },
+      { withinMs: 1_500 },
+    );
+  });
+
+  test('answers what is under way before it is closed', async () => {
+    const store = open();
+    await store.put(h, login);
+    await store.load(h);
+    const loading = Array.from({ length: 50 }, () => store.load(h));
+    await store.close();
+    for (const record of await Promise.all(loading)) expect(record).toMatchObject({ revision: 1 });
+  });
+
   test('that is closed leaves nothing behind, on either side', async () => {
+    const before = openSockets();
     const store = open();
     await store.ping();
     await eventually(listening(1));
     await store.close();
+    expect(openSockets()).toBe(before);
     await eventually(async () => !String(await redis.command('CLIENT', 'LIST')).includes('name=postern'));
     await timeToFail(store.load(h));
   });
 
-  test('closes in an outage too', async () => {
-    const store = open();
-    await store.ping();
+  test('closes in an outage too, frozen or stopped', async () => {
+    const before = openSockets();
+    const [frozen, stopped] = [open(), open()];
+    await frozen.ping();
+    await stopped.ping();
     redis.freeze();
     const from = performance.now();
-    await store.close();
+    await frozen.close();
     expect(performance.now() - from).toBeLessThan(1_500);
+    await redis.stop();
+    await timeToFail(stopped.ping());
+    await stopped.close();
+    expect(openSockets()).toBe(before);
   });
 });
 
-/** A wire to Redis that can say an answer twice, as a driver does that lost count. */
-async function startRepeater(port: number) {
-  let armed = false;
-  const sockets = new Set<Socket>();
+function openSockets(): number {
+  return process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length;
+}
+
+/** A wire to Redis that can say an answer twice, as to a driver that lost count, and fall silent without closing. */
+async function startWire(port: number) {
+  let repeating = false;
+  const pairs = new Set<{ client: Socket; upstream: Socket; dead: boolean }>();
   const server = createServer((client) => {
-    const upstream = connect(port, '127.0.0.1');
+    const pair = { client, upstream: connect(port, '127.0.0.1'), dead: false };
+    const { upstream } = pair;
+    pairs.add(pair);
     for (const socket of [client, upstream]) {
-      sockets.add(socket);
       socket.on('error', () => undefined);
       socket.on('close', () => {
+        if (pair.dead) return;
         client.destroy();
         upstream.destroy();
       });
     }
-    client.on('data', (bytes) => upstream.write(bytes));
+    client.on('data', (bytes) => {
+      if (!pair.dead) upstream.write(bytes);
+    });
     upstream.on('data', (bytes) => {
+      if (pair.dead) return;
       client.write(bytes);
-      if (!armed) return;
-      armed = false;
+      if (!repeating) return;
+      repeating = false;
       // Apart from the answer itself: the driver takes it for the answer to what it asks next.
       client.once('data', () => client.write(bytes));
     });
@@ -424,9 +497,16 @@ async function startRepeater(port: number) {
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
-    repeatNext: () => (armed = true),
+    repeatNext: () => (repeating = true),
+    /** Today's connections stay open and carry nothing any more; new ones work. */
+    forget() {
+      for (const pair of pairs) pair.dead = true;
+    },
     async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy();
+      for (const { client, upstream } of pairs) {
+        client.destroy();
+        upstream.destroy();
+      }
       server.close();
       await once(server, 'close');
     },

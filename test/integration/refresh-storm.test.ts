@@ -25,12 +25,12 @@ beforeAll(async () => {
 afterAll(async () => {
   api.closeAllConnections();
   api.close();
-  await redis.stop();
+  await redis[Symbol.asyncDispose]();
 });
 
 const calls = 1000;
 
-test.each([
+test.concurrent.each([
   { processes: 1, delayMs: 50, lifetimeSeconds: 4 },
   { processes: 2, delayMs: 50, lifetimeSeconds: 4 },
   { processes: 1, delayMs: 12_000, lifetimeSeconds: 16 },

@@ -128,7 +128,8 @@ describe.each([
       await store.put(h, { ...login, ...lifetimes });
       expect((await loaded()).ttlMs).toBeLessThanOrEqual(60);
       await soon(async () => (await store.load(h)) === null);
-      await soon(async () => (await store.readSession(h)) === null);
+      await subject.pause();
+      expect(await store.readSession(h)).toBeNull();
     });
 
     test('is renewed by activity (SES-05)', async () => {
@@ -136,6 +137,23 @@ describe.each([
       await soon(async () => (await loaded()).ttlMs < 9_990);
       await store.slide(h);
       expect((await loaded()).ttlMs).toBeGreaterThan(9_990);
+    });
+
+    test('is renewed for both records (SES-05)', async () => {
+      await store.writeSession(h, '{"sub":"alice"}', 3_600);
+      await store.put(h, { ...login, idleMs: 1_000 });
+      await soon(async () => {
+        await store.slide(h);
+        const { now, refreshedAt } = await loaded();
+        return now - refreshedAt > 1_050;
+      });
+      expect(await store.readSession(h)).toBe('{"sub":"alice"}');
+    });
+
+    test('is never renewed beyond the absolute end (SES-06)', async () => {
+      await store.put(h, { ...login, idleMs: 60_000, absoluteMs: 30_000 });
+      await store.slide(h);
+      expect((await loaded()).ttlMs).toBeLessThanOrEqual(30_000);
     });
 
     test('ends at the absolute end, whatever the activity (SES-06, S-23)', async () => {

@@ -75,6 +75,11 @@ export class CookieJar {
     return this.#live().find((cookie) => cookie.name === name);
   }
 
+  /** What a person does in the browser's settings. */
+  delete(which: (name: string) => boolean): void {
+    this.#cookies = this.#cookies.filter(({ name }) => !which(name));
+  }
+
   #live(): StoredCookie[] {
     return this.#cookies.filter(({ expiresAt }) => expiresAt === undefined || expiresAt > this.#now());
   }

@@ -11,7 +11,7 @@ export type EndpointName = 'discovery' | 'jwks' | 'token' | 'revocation' | 'user
  * - `lose-answer` does the work (a refresh token is rotated), then cuts the connection
  * - `html` 200 with a page; `oversized` 200 with 5 MB of JSON; `truncated` half an answer, then the end of the connection
  * - `redirect` 302 to `redirectTo`
- * - `{ error, status }` an OAuth error answer
+ * - `{ error, status, headers }` an OAuth error answer
  */
 export type Fault =
   | 'unavailable'
@@ -23,7 +23,7 @@ export type Fault =
   | 'oversized'
   | 'truncated'
   | 'redirect'
-  | { error: string; status?: number };
+  | { error: string; status?: number; headers?: Record<string, string> };
 
 /** One request as the provider saw it. */
 export interface SeenRequest {
@@ -117,7 +117,7 @@ export class WatchedEndpoints {
 
 function misbehave(fault: Fault, request: IncomingMessage, response: ServerResponse, redirectTo: string): boolean {
   if (typeof fault === 'object') {
-    response.writeHead(fault.status ?? 400, { 'content-type': 'application/json' });
+    response.writeHead(fault.status ?? 400, { 'content-type': 'application/json', ...fault.headers });
     response.end(JSON.stringify({ error: fault.error }));
     return true;
   }

@@ -52,6 +52,10 @@ const paths: Record<string, EndpointName> = {
   '/par': 'par',
 };
 
+// Making RSA keys is the slowest thing here: one test file shares them.
+const ownKey = newSigningKey();
+const strangersKey = newSigningKey();
+
 /**
  * Starts it on a port of the system's choosing.
  *
@@ -65,8 +69,7 @@ export async function startMisbehavingProvider() {
   const does: Misbehaviour = {};
   const logins = new Map<string, URLSearchParams>();
   const pushed = new Map<string, URLSearchParams>();
-  let keys = [newSigningKey()];
-  const stranger = newSigningKey();
+  let keys = [ownKey];
 
   const server = createServer((request, response) => {
     void answer(request, response).catch((error: unknown) => response.writeHead(500).end(String(error)));
@@ -190,7 +193,7 @@ export async function startMisbehavingProvider() {
       nonce: login.get('nonce'),
       ...overrides,
     };
-    const key = does.signature === 'unknown-key' ? stranger : keys[0]!;
+    const key = does.signature === 'unknown-key' ? strangersKey : keys[0]!;
     const header = { alg: 'RS256', kid: key.kid, ...does.idTokenHeader };
     switch (does.signature) {
       case 'none':

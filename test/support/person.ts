@@ -14,12 +14,17 @@ export async function logIn(page: Page, user = 'alice'): Promise<void> {
   await isSignedIn(page);
 }
 
-/** On the provider's pages: name, password, consent. */
+/** On the provider's pages: name and password, and consent. */
 export async function identify(page: Page, user = 'alice'): Promise<void> {
+  await giveCredentials(page, user);
+  await page.getByRole('button', { name: 'Allow' }).click();
+}
+
+/** On the provider's first page: name and password. */
+export async function giveCredentials(page: Page, user = 'alice'): Promise<void> {
   await page.getByLabel('User').fill(user);
   await page.getByLabel('Password').fill(`${user}-password`);
   await page.getByRole('button', { name: 'Log in' }).click();
-  await page.getByRole('button', { name: 'Allow' }).click();
 }
 
 /** Clicks "Log out" in the app and says yes at the provider; ends in the app, signed out. */
@@ -52,4 +57,19 @@ export async function call(page: Page, path: string, method = 'GET'): Promise<Ca
     },
     [path, method],
   );
+}
+
+/** Does the last step at the provider, and keeps the browser from following the redirect back; gives the callback URL, unvisited. */
+export async function stopBeforeCallback(page: Page, lastStep: () => Promise<void>): Promise<string> {
+  const devtools = await page.context().newCDPSession(page);
+  const stopped = Promise.withResolvers<string>();
+  devtools.on('Fetch.requestPaused', ({ requestId, request }) => {
+    void devtools.send('Fetch.failRequest', { requestId, errorReason: 'Aborted' });
+    stopped.resolve(request.url);
+  });
+  await devtools.send('Fetch.enable', { patterns: [{ urlPattern: '*/bff/callback?*' }] });
+  await lastStep();
+  const callbackUrl = await stopped.promise;
+  await devtools.detach();
+  return callbackUrl;
 }

@@ -3,7 +3,6 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
 import { configJsonSchema, formatJsonSchema } from '../../../src/config/json-schema.ts';
 import { loadConfig } from '../../../src/config/load.ts';
-import { formatProblem } from '../../../src/config/problem.ts';
 import { formatReference } from '../../../src/config/reference.ts';
 import { sessionKey } from '../../support/config-text.ts';
 
@@ -18,19 +17,25 @@ test('docs/configuration.md is current: postern schema --markdown > docs/configu
   expect(read('docs/configuration.md')).toBe(formatReference());
 });
 
+function saidAbout(path: string, env: Record<string, string>): string[] {
+  const readFile = (file: string): string => readFileSync(file, 'utf8');
+  const outcome = loadConfig({ path: `${root}${path}`, readFile, env });
+  const said = outcome.kind === 'ok' ? outcome.warnings : outcome.problems;
+  return said.map((problem) => problem.message);
+}
+
 test('the commented reference file loads without a warning', () => {
   const env = {
     POSTERN_CLIENT_SECRET: 'a client secret',
     POSTERN_SESSION_KEY: sessionKey,
     POSTERN_REDIS_URL: 'redis://redis:6379/0',
   };
-  const outcome = loadConfig({
-    path: `${root}config/postern.yaml`,
-    readFile: (path) => readFileSync(path, 'utf8'),
-    env,
-  });
-  const said = outcome.kind === 'ok' ? outcome.warnings : outcome.problems;
-  expect(said.map((problem) => formatProblem(problem))).toEqual([]);
+  expect(saidAbout('config/postern.yaml', env)).toEqual([]);
+});
+
+test('the configuration of the demo loads, and is warned only that its sessions end with it', () => {
+  const env = { DEMO_CLIENT_SECRET: 'a client secret', DEMO_SESSION_KEY: sessionKey };
+  expect(saidAbout('config/demo.yaml', env)).toEqual([expect.stringContaining('sessions live in this process')]);
 });
 
 interface Section {

@@ -48,7 +48,7 @@ provider:
   scopes: openid profile
 `),
     ),
-  ).toEqual(['postern.yaml:5:11 provider.scopes: must be a list, not "openid profile"']);
+  ).toEqual(['postern.yaml:5:11 provider.scopes: must be a list such as [a, b], not "openid profile"']);
 });
 
 test('yes is text in YAML 1.2, and no switch', () => {

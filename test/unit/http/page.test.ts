@@ -10,9 +10,26 @@ test('no text of a page can become markup (FL-11, RD-08)', () => {
     links: [{ href: `/${hostile}`, text: hostile }],
     form: { action: hostile, method: 'get', fields: { [hostile]: hostile }, button: hostile },
   });
-  expect(html).not.toContain('<script');
-  expect(html).not.toContain('<img');
-  expect(html).not.toMatch(/(action|href|name|value)="[^"]*"[^>]*\bonerror/);
+  const tags = new Set([...html.matchAll(/<\/?([^\s>]*)/g)].map(([, name]) => name));
+  const ours = [
+    '!doctype',
+    'html',
+    'head',
+    'meta',
+    'title',
+    'style',
+    'body',
+    'main',
+    'h1',
+    'p',
+    'form',
+    'input',
+    'button',
+    'nav',
+    'a',
+  ];
+  expect([...tags].filter((name) => !ours.includes(name!))).toEqual([]);
+  expect(html.match(/"/g)!.length % 2).toBe(0);
 });
 
 test('what was escaped reads as it was written', () => {

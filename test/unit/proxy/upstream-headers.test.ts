@@ -205,7 +205,7 @@ test('whatever the headers: one Authorization and it is ours, no cookie of ours,
       'via',
       'x-foo',
     ),
-    fc.string({ unit: fc.constantFrom(...'abcxyz-_.0'), minLength: 1, maxLength: 12 }),
+    fc.string({ unit: fc.constantFrom('a', 'b', 'x', 'z', '-', '_', '.', '0'), minLength: 1, maxLength: 12 }),
   );
   const values = fc.oneof(
     fc.constantFrom(

@@ -1,0 +1,179 @@
+// An outage is not a logout: what users meet while the store or the provider is away, and what they have afterwards.
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { startPostern } from '../support/postern.ts';
+import type { LocalPostern } from '../support/postern.ts';
+import { startRealProvider } from '../support/real-provider.ts';
+import type { RealProvider } from '../support/real-provider.ts';
+import { startRedis } from '../support/redis.ts';
+import type { RedisServer } from '../support/redis.ts';
+import { signIn } from '../support/signed-in.ts';
+import type { Answer } from '../support/signed-in.ts';
+import { until } from '../support/until.ts';
+
+let api: Server;
+let apiUrl: string;
+let apiCalls = 0;
+
+beforeAll(async () => {
+  api = createServer((_request, response) => {
+    apiCalls += 1;
+    response.end('ok');
+  }).listen(0, '127.0.0.1');
+  await once(api, 'listening');
+  apiUrl = `http://127.0.0.1:${(api.address() as AddressInfo).port}`;
+});
+afterAll(() => {
+  api.closeAllConnections();
+  api.close();
+});
+
+interface House {
+  redis: RedisServer;
+  provider: RealProvider;
+  postern: LocalPostern;
+}
+
+async function inHouse(claim: (house: House) => Promise<void>): Promise<void> {
+  // Written to disk at every command: stopping and starting it is an outage, not a loss.
+  const redis = await startRedis('--appendonly', 'yes', '--appendfsync', 'always');
+  const provider = await startRealProvider();
+  const postern = await startPostern(provider, {
+    redis: { url: redis.url },
+    routes: [
+      { path: '/api', upstream: apiUrl },
+      { path: '/optional', upstream: apiUrl, auth: 'optional' },
+      { path: '/public', upstream: apiUrl, auth: 'none' },
+    ],
+  });
+  try {
+    await claim({ redis, provider, postern });
+  } finally {
+    redis.thaw();
+    await postern.stop();
+    await provider.close();
+    await redis[Symbol.asyncDispose]();
+  }
+}
+
+async function timed(call: Promise<Answer>): Promise<Answer & { tookMs: number }> {
+  const startedAt = performance.now();
+  return { ...(await call), tookMs: performance.now() - startedAt };
+}
+
+test.each([
+  { outage: 'stopped', begin: (redis: RedisServer) => redis.stop(), end: (redis: RedisServer) => redis.start() },
+  {
+    outage: 'frozen',
+    begin: (redis: RedisServer) => Promise.resolve(redis.freeze()),
+    end: (redis: RedisServer) => Promise.resolve(redis.thaw()),
+  },
+])(
+  'Redis $outage: 503 within 2 s, the cookie survives, and afterwards the same cookie works within 5 s (SES-17, ST-03, ST-04, S-15)',
+  async ({ begin, end }) => {
+    await inHouse(async ({ redis, provider, postern }) => {
+      const alice = await signIn(postern, provider);
+      await begin(redis);
+      apiCalls = 0;
+      for (const path of ['/api/x', '/optional/x', '/bff/session']) {
+        const answer = await timed(alice.call(path));
+        expect([path, answer.status]).toEqual([path, 503]);
+        expect(JSON.parse(answer.body)).toMatchObject({ code: 'session_store_unavailable' });
+        expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
+        expect(answer.headers['set-cookie']).toBeUndefined();
+        expect(answer.tookMs).toBeLessThan(2_000);
+      }
+      expect(apiCalls).toBe(0);
+      expect((await alice.call('/public/x')).status).toBe(200);
+      await end(redis);
+      await until(async () => (await alice.call('/api/x')).status === 200, 5_000);
+    });
+  },
+);
+
+test('a logout while Redis is away answers 503 and keeps the cookie, but the session is refused here at once and gone when Redis is back (SES-08, ST-04)', async () => {
+  await inHouse(async ({ redis, provider, postern }) => {
+    const alice = await signIn(postern, provider);
+    await redis.stop();
+    const logout = await alice.call('/bff/logout', { method: 'POST' });
+    expect([logout.status, logout.headers['set-cookie']]).toEqual([503, undefined]);
+    expect((await alice.call('/api/x')).status).toBe(401);
+    await redis.start();
+    await until(async () => ((await redis.command('KEYS', 'postern:{*')) as string[]).length === 0);
+    expect((await alice.call('/api/x')).status).toBe(401);
+  });
+});
+
+test('a login while Redis is away fails with 503 and leaves no half of a session (S-14)', async () => {
+  await inHouse(async ({ redis, provider, postern }) => {
+    await redis.stop();
+    await expect(signIn(postern, provider)).rejects.toThrow('503');
+    await redis.start();
+    await until(async () => {
+      const { status } = await fetch(`${postern.operationsUrl}/readyz`);
+      return status === 200;
+    });
+    expect(await redis.command('KEYS', 'postern:{*')).toEqual([]);
+  });
+});
+
+test('twenty outages in a row leave nothing latched: each is over within 5 s, with one log line a transition (ST-05)', async () => {
+  await inHouse(async ({ redis, provider, postern }) => {
+    const alice = await signIn(postern, provider);
+    for (let cycle = 0; cycle < 20; cycle += 1) {
+      await redis.stop();
+      expect((await alice.call('/api/x')).status).toBe(503);
+      await redis.start();
+      await until(async () => (await alice.call('/api/x')).status === 200, 5_000);
+    }
+    const lines = postern.log.filter((line) => line.includes('the session store is'));
+    expect(lines.filter((line) => line.includes('out of reach'))).toHaveLength(20);
+    expect(lines.filter((line) => line.includes('is there'))).toHaveLength(21);
+  });
+}, 120_000);
+
+test('a store or provider that goes away at run time takes no replica out of service: ready, but degraded (ST-06, ST-13)', async () => {
+  await inHouse(async ({ redis, provider, postern }) => {
+    const ready = async () => {
+      const response = await fetch(`${postern.operationsUrl}/readyz`);
+      return { status: response.status, body: (await response.json()) as { status: string; parts: unknown } };
+    };
+    await signIn(postern, provider);
+    await until(async () => (await ready()).body.status === 'ready');
+    await redis.stop();
+    await until(async () => (await ready()).body.status === 'degraded');
+    expect(await ready()).toEqual({
+      status: 200,
+      body: { status: 'degraded', parts: { store: 'down', provider: 'up' } },
+    });
+    expect(await (await fetch(`${postern.operationsUrl}/metrics`)).text()).toContain(
+      'postern_degraded{part="store"} 1',
+    );
+    expect((await fetch(`${postern.operationsUrl}/livez`)).status).toBe(200);
+  });
+});
+
+test('a provider that is down when Postern starts delays only logins, and only until it is up (ST-13)', async () => {
+  const provider = await startRealProvider();
+  await provider.goAway();
+  const postern = await startPostern(provider);
+  try {
+    await expect(signIn(postern, provider)).rejects.toThrow('503');
+    expect((await fetch(`${postern.operationsUrl}/readyz`)).status).toBe(200);
+    await provider.comeBack();
+    await until(
+      () =>
+        signIn(postern, provider).then(
+          () => true,
+          () => false,
+        ),
+      25_000,
+    );
+  } finally {
+    await postern.stop();
+    await provider.close();
+  }
+}, 60_000);

@@ -1,0 +1,123 @@
+// Several processes on one Redis: what one does, all know; what one takes with it when it dies, nobody misses.
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { baseConfig, freePort, register, startPosternProcess } from '../support/postern.ts';
+import type { PosternProcess } from '../support/postern.ts';
+import { startRealProvider } from '../support/real-provider.ts';
+import type { RealProvider } from '../support/real-provider.ts';
+import { startRedis } from '../support/redis.ts';
+import type { RedisServer } from '../support/redis.ts';
+import { signIn } from '../support/signed-in.ts';
+import { until } from '../support/until.ts';
+
+let redis: RedisServer;
+let api: Server;
+let apiUrl: string;
+let onApiCall: (request: IncomingMessage, response: ServerResponse) => void;
+const answerWithToken = (request: IncomingMessage, response: ServerResponse): void =>
+  void response.end(request.headers.authorization);
+
+beforeAll(async () => {
+  redis = await startRedis();
+  api = createServer((request, response) => onApiCall(request, response)).listen(0, '127.0.0.1');
+  await once(api, 'listening');
+  apiUrl = `http://127.0.0.1:${(api.address() as AddressInfo).port}`;
+});
+afterAll(async () => {
+  api.closeAllConnections();
+  api.close();
+  await redis[Symbol.asyncDispose]();
+});
+
+async function withReplicas(
+  count: number,
+  claim: (provider: RealProvider, replicas: PosternProcess[]) => Promise<void>,
+): Promise<void> {
+  onApiCall = answerWithToken;
+  const provider = await startRealProvider({ accessTokenTtlSeconds: 3 });
+  const config = baseConfig(await freePort(), provider, {
+    redis: { url: redis.url },
+    routes: [{ path: '/api', upstream: apiUrl }],
+  });
+  register(provider, String(config['publicUrl']));
+  const replicas: PosternProcess[] = [];
+  try {
+    for (let index = 0; index < count; index += 1) {
+      replicas.push(await startPosternProcess({ ...config, ...(index > 0 && { listen: '127.0.0.1:0' }) }));
+    }
+    await claim(provider, replicas);
+  } finally {
+    await Promise.all(replicas.map((replica) => replica.stop()));
+    await provider.close();
+  }
+}
+
+const refreshesOf = (provider: RealProvider) => provider.endpoints.seen('token', 'refresh_token');
+
+test('100 calls over three replicas on one expired token: one token call, no failure, the session lives (SES-18, TK-04, TK-06)', async () => {
+  await withReplicas(3, async (provider, replicas) => {
+    const alice = await signIn(replicas[0]!, provider);
+    await alice.untilExpired();
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, (_, index) => alice.call('/api/x', { on: replicas[index % 3]! })),
+    );
+    expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
+    expect(new Set(answers.map(({ body }) => body)).size).toBe(1);
+    expect(refreshesOf(provider)).toHaveLength(1);
+  });
+});
+
+test('a replica killed between the refresh and the call it was for takes no token with it: the others use the new one, and spend the new refresh token next (SES-19)', async () => {
+  await withReplicas(2, async (provider, replicas) => {
+    const [first, second] = replicas as [PosternProcess, PosternProcess];
+    const alice = await signIn(first, provider);
+    await alice.untilExpired();
+    // The call reaches the API with the new token, so the refresh is over; its replica dies before it hears the answer.
+    onApiCall = () => first.signal('SIGKILL');
+    await expect(alice.call('/api/x', { on: first })).rejects.toThrow();
+    onApiCall = answerWithToken;
+    expect((await alice.call('/api/x', { on: second })).status).toBe(200);
+    expect(refreshesOf(provider)).toHaveLength(1);
+    await until(async () => {
+      expect((await alice.call('/api/x', { on: second })).status).toBe(200);
+      return refreshesOf(provider).length === 2;
+    });
+    const [spent, next] = refreshesOf(provider).map(({ parameters }) => parameters.get('refresh_token'));
+    expect(next).not.toBe(spent);
+  });
+});
+
+test('a replica killed during the refresh is taken over once its attempt has run out, and the user stays signed in (TK-05)', async () => {
+  await withReplicas(2, async (provider, replicas) => {
+    const [first, second] = replicas as [PosternProcess, PosternProcess];
+    const alice = await signIn(first, provider);
+    await alice.untilExpired();
+    // The request is held before the provider has looked at it: nothing is rotated when the replica dies.
+    provider.endpoints.behaviours.token.delayMs = 60_000;
+    const lost = alice.call('/api/x', { on: first });
+    lost.catch(() => undefined);
+    await until(() => refreshesOf(provider).length === 1);
+    first.signal('SIGKILL');
+    await expect(lost).rejects.toThrow();
+    provider.endpoints.behaviours.token.recover();
+    const killedAt = performance.now();
+    await until(async () => {
+      const { status } = await alice.call('/api/x', { on: second });
+      expect([200, 503]).toContain(status);
+      return status === 200;
+    }, 40_000);
+    expect(performance.now() - killedAt).toBeLessThan(27_000);
+  });
+}, 90_000);
+
+test('a logout on one replica is refused on the others at once (SES-08)', async () => {
+  await withReplicas(3, async (provider, replicas) => {
+    const alice = await signIn(replicas[0]!, provider);
+    expect((await alice.call('/api/x', { on: replicas[2]! })).status).toBe(200);
+    expect((await alice.call('/bff/logout', { method: 'POST', on: replicas[1]! })).status).toBe(200);
+    for (const on of replicas) expect((await alice.call('/api/x', { on })).status).toBe(401);
+  });
+});

@@ -1,0 +1,48 @@
+// The pages say what the code does: every code, every endpoint, every link.
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { expect, test } from '@jest/globals';
+import { errorCodes, statusOf, titleOf } from '../../src/errors.ts';
+import { endpointsOf, endpointsOfApp } from '../support/documented-endpoints.ts';
+
+const root = join(import.meta.dirname, '../..');
+const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+
+const errorPage = read('docs/errors.md');
+
+test.each(errorCodes)('the code %s is explained under its own anchor, with its status and title', (code) => {
+  expect(errorPage).toContain(`\n### ${code}\n\n${statusOf(code)} · ${titleOf(code)}\n\n`);
+});
+
+test('no code is explained that does not exist', () => {
+  const explained = Array.from(errorPage.matchAll(/^### (\w+)$/gm), ([, code]) => code);
+  expect(explained.sort()).toEqual([...errorCodes].sort());
+});
+
+test('the page of endpoints has every endpoint of the application and no other', () => {
+  const [application, operations] = read('docs/endpoints.md').split('On the operations listener');
+  expect(endpointsOf(application!)).toEqual(endpointsOfApp());
+  expect(endpointsOf(operations!)).toEqual(['GET /livez', 'GET /metrics', 'GET /readyz']);
+});
+
+const pages = ['README.md', 'src/README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)];
+
+test.each(pages.filter((page) => page.endsWith('.md')))('every link of %s leads somewhere', (page) => {
+  const targets = Array.from(read(page).matchAll(/\]\((?!https?:)([^)#]*)(#[^)]*)?\)/g), ([, path, anchor]) => ({
+    path: join(root, path === '' ? page : join(dirname(page), path!)),
+    anchor: anchor?.slice(1),
+  }));
+  const broken = targets.filter(
+    ({ path, anchor }) => !existsSync(path) || (anchor !== undefined && !anchorsOf(path).includes(anchor)),
+  );
+  expect(broken).toEqual([]);
+});
+
+function anchorsOf(path: string): string[] {
+  return Array.from(readFileSync(path, 'utf8').matchAll(/^#+ (.+)$/gm), ([, heading]) =>
+    heading!
+      .toLowerCase()
+      .replaceAll(/[^\w\- ]/g, '')
+      .replaceAll(' ', '-'),
+  );
+}

@@ -1,0 +1,62 @@
+// The front page is tried by every newcomer: what it says must be so.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from '@jest/globals';
+import { loadConfig } from '../../src/config/load.ts';
+import { sessionKey } from '../support/config-text.ts';
+import { endpointsOf, endpointsOfApp } from '../support/documented-endpoints.ts';
+
+const root = join(import.meta.dirname, '../..');
+const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+
+const readme = read('README.md');
+const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+
+/** The first fenced block of a language. */
+function block(language: string): string {
+  return new RegExp(`\`\`\`${language}\n(.*?)\`\`\``, 's').exec(readme)![1]!;
+}
+
+test('every npm script that the front page names exists', () => {
+  const named = Array.from(readme.matchAll(/(?:`|^ {4})npm (?:run )?([a-z:]+)/gm), ([, name]) => name!);
+  expect(named.length).toBeGreaterThan(4);
+  expect(named.filter((name) => !(name in scripts))).toEqual([]);
+});
+
+test('the configuration on the front page loads without a complaint', () => {
+  const outcome = loadConfig({
+    path: '/srv/postern.yaml',
+    readFile: (path) => (path === '/srv/postern.yaml' ? block('yaml') : '<!doctype html>'),
+    env: { POSTERN_CLIENT_SECRET: 'a client secret', POSTERN_SESSION_KEY: sessionKey },
+  });
+  expect(outcome).toMatchObject({ kind: 'ok' });
+});
+
+test('the demo prints what the front page shows', () => {
+  const source = read('examples/demo/start.ts');
+  const seconds = /accessTokenSeconds = (\d+)/.exec(read('examples/demo/provider.ts'))![1]!;
+  const shown = block('text')
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('http'));
+  expect(shown.length).toBeGreaterThan(5);
+  expect(
+    shown.filter((line) => !source.includes(line.replace(`${seconds} seconds`, '${accessTokenSeconds} seconds'))),
+  ).toEqual([]);
+});
+
+test('the options of the demo that the front page names exist', () => {
+  const source = read('examples/demo/start.ts');
+  const named = Array.from(readme.matchAll(/--(port|redis|opaque|[a-z]+) ?(?=[\w`])/g), ([, name]) => name!);
+  expect(named).toEqual(expect.arrayContaining(['port', 'redis', 'opaque']));
+  expect(named.filter((name) => !source.includes(`  --${name} `))).toEqual([]);
+});
+
+test('the table of endpoints has every endpoint of the application and no other', () => {
+  expect(endpointsOf(readme)).toEqual(endpointsOfApp());
+});
+
+test('the front page speaks of the Node and the cookie that are really used', () => {
+  expect(readme).toContain('`__Host-Http-postern`');
+  expect(read('package.json')).toContain('"node": "^22.23.2 || ^24.18.1 || >=26.5.1"');
+});

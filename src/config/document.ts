@@ -72,7 +72,6 @@ export function parseYaml(text: string): ParsedDocument {
     };
   } catch (error) {
     if (error instanceof ReferenceError) return unreadable('the aliases (*name) repeat too much: write the values out');
-    if (error instanceof RangeError) return unreadable('the values are nested too deeply: this is no configuration');
     throw error;
   }
 }

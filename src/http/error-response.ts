@@ -32,7 +32,8 @@ export function createErrorResponse(options: { securityHeaders: SecurityHeaders;
       const context = contextFor(request);
       const body = renderPage({
         title: titleOf(error.code),
-        paragraphs: [advice(error), `Code: ${error.code}. Request: ${context.requestId}.`],
+        paragraphs: [advice(error)],
+        smallPrint: `Code: ${error.code}. Request: ${context.requestId}.`,
         links: [
           { href: options.homeUrl, text: 'To the application' },
           { href: options.loginUrl, text: 'Log in again' },

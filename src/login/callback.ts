@@ -63,10 +63,8 @@ export function createCallback(options: CallbackOptions): RequestHandler {
       headers: options.securityHeaders.page({ scriptNonce: nonce }),
       page: {
         title: 'This login is no longer waiting',
-        paragraphs: [
-          'It was finished before, took too long, or was started in another browser.',
-          'Code: login_failed.',
-        ],
+        paragraphs: ['It was finished before, took too long, or was started in another browser.'],
+        smallPrint: 'Code: login_failed.',
         links: [
           { href: options.paths.login, text: 'Log in again' },
           { href: '/', text: 'To the application' },

@@ -41,6 +41,7 @@ const accepted: Record<(typeof loginParameters)[number], RegExp> = {
 export function createLogin(options: LoginOptions): RequestHandler {
   const { provider, pendingLogins, loginCounter, cookie, settings } = options;
 
+  // A link, because browsers hold the redirect that follows a form against `form-action` as well, and the provider is not in there.
   function askFirst(response: Response, fields: Record<string, string>): void {
     sendPage(response, {
       status: 200,
@@ -48,8 +49,10 @@ export function createLogin(options: LoginOptions): RequestHandler {
       page: {
         title: 'Log in?',
         paragraphs: ['Another site has sent you here to log in. If you meant to, go on.'],
-        form: { action: options.loginPath, method: 'get', fields, button: 'Log in' },
-        links: [{ href: '/', text: 'To the application' }],
+        links: [
+          { href: `${options.loginPath}?${new URLSearchParams(fields)}`, text: 'Log in' },
+          { href: '/', text: 'To the application' },
+        ],
       },
     });
   }

@@ -33,7 +33,7 @@ export function createLogoutContinue(options: LogoutContinueOptions): RequestHan
       page: {
         title: 'Logging out',
         paragraphs: ['You are logged out here. One more step logs you out at the identity provider.'],
-        form: { action: endpoint, method: 'post', fields: parameters, button: 'Go on' },
+        form: { action: endpoint, fields: parameters, button: 'Go on' },
         script: { nonce, source: 'document.forms[0].submit()' },
       },
     });

@@ -176,7 +176,6 @@ function createRouteCall(route: Route, options: ApiLaneOptions): ServeCall {
 
 /** Which of the session's tokens the upstream gets; undefined when it gets none. */
 function createTokenChoice(config: RouteConfig): ((session: OpenedSession) => string) | undefined {
-  if (config.auth === 'none') return undefined;
   switch (config.token ?? 'access') {
     case 'access':
       return ({ tokens }) => tokens.accessToken;

@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { PosternError } from '../errors.ts';
 import type { Provider, RefreshOutcome } from '../oidc/provider.ts';
 import type { Tokens, TokenSet } from '../oidc/token-set.ts';
-import type { AttemptRef, CommitOutcome, LoadedRecord, Store, StoreMessage } from '../store/store.ts';
+import type { AttemptRef, BeginOutcome, CommitOutcome, LoadedRecord, Store, StoreMessage } from '../store/store.ts';
 import { StoreUnavailable } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -35,7 +35,9 @@ const tokenCallMs = 20_000;
 /** A second try is worth it only with this much of `tokenCallMs` left. */
 const resendNeedsMs = 5_000;
 const resendAfterMs = 1_000;
-const commitRetryMs = 100;
+const storeRetryMs = 100;
+/** Short: those who wait are to hear within two seconds that the store is away. */
+const beginRetriesMs = 1_000;
 /** How long a dead refresh token waits for the commit of the attempt that was taken over: that one may have rotated it. */
 const otherCommitMs = 2_000;
 /** Messages wake a waiter; this is for the message that never came. */
@@ -72,7 +74,7 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
         await pause(unsettledPollMs, undefined, { ref: false });
         continue;
       }
-      const claimed = await store.begin(attempt, attemptDeadlineMs);
+      const claimed = await begin(attempt);
       switch (claimed.kind) {
         case 'gone':
           return { kind: 'signed-out' };
@@ -89,6 +91,20 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
           if (result === 'look-again') continue;
           return result;
         }
+      }
+    }
+  }
+
+  // A claim whose answer was lost may stand in the record; only its own owner can find out, and nobody else gets past it before its deadline.
+  async function begin(attempt: AttemptRef): Promise<BeginOutcome> {
+    const startedAt = now();
+    for (;;) {
+      try {
+        return await store.begin(attempt, attemptDeadlineMs);
+      } catch (error) {
+        if (!(error instanceof StoreUnavailable) || now() - startedAt > beginRetriesMs) throw error;
+        metrics.storeErrors.inc();
+        await pause(storeRetryMs);
       }
     }
   }
@@ -164,7 +180,7 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
         if (!(error instanceof StoreUnavailable) || now() + session.offsetMs >= session.record.absoluteExpiresAt)
           throw error;
         metrics.storeErrors.inc();
-        await pause(commitRetryMs);
+        await pause(storeRetryMs);
       }
     }
   }

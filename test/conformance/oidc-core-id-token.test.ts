@@ -123,7 +123,9 @@ test('userinfo adds claims and never replaces a signed one', async () => {
 });
 
 test('a signed userinfo is not believed unverified (ID-21)', async () => {
-  const tokens = tokensOf(await loginWith({ signedUserinfo: true, userinfo: { email: 'forged@example.test' } }));
+  const metadata = { userinfo_signing_alg_values_supported: ['RS256'] };
+  const forged = { signedUserinfo: true, userinfo: { email: 'forged@example.test' } };
+  const tokens = tokensOf(await loginWith({ metadata, ...forged }));
   expect(tokens.claims).not.toHaveProperty('email');
 });
 

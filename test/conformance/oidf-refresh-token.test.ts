@@ -54,6 +54,15 @@ test.each([
   },
 );
 
+test.each([
+  ['issuer', { iss: 'https://before.example.test' }],
+  ['audience', { aud: ['postern', 'before'] }],
+])('a session that began under another %s does not go on under this one (ID-18)', async (_name, before) => {
+  const tokens = await signIn();
+  const outcome = await refresh({ ...tokens, claims: { ...tokens.claims, ...before } });
+  expect(outcome).toEqual({ kind: 'ended', error: 'id_token_invalid' });
+});
+
 test.each([['not.a.jwt'], ['x'], ['']])('an ID token %j at a refresh gives nobody new tokens', async (idToken) => {
   const tokens = await signIn();
   op.does.refreshResponse = { id_token: idToken };

@@ -1,6 +1,7 @@
 // What an evil page can make a real Chromium send to Postern while somebody is signed in there, from a sibling of the app's site and from a stranger's.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { BrowserContext, Page } from 'playwright-core';
+import { answersIn } from '../support/access-log.ts';
 import { call, logIn } from '../support/person.ts';
 import { startSecureShop } from '../support/secure-shop.ts';
 import type { SecureShop } from '../support/secure-shop.ts';
@@ -135,13 +136,11 @@ describe.each([
   });
 });
 
-/** What Postern answered to the last such request after a point of its log: status, and the code where there is one. */
+/** What Postern answered to such a request after a point of its log: status, and the code where there is one. */
 function answerTo(method: string, path: string, after: number): string | undefined {
-  const lines = shop.postern.log.slice(after).map((line) => JSON.parse(line) as Record<string, unknown>);
-  const request = lines.findLast(
-    (line) => line['msg'] === 'request' && line['method'] === method && line['path'] === path,
-  );
-  return request && [request['status'], request['code']].filter((part) => part !== undefined).join(' ');
+  const answers = answersIn(shop.postern.log.slice(after));
+  const answer = answers.find((candidate) => candidate.method === method && candidate.path === path);
+  return answer && `${answer.status} ${answer.code ?? ''}`.trim();
 }
 
 function submitForm(evil: Page, url: string, encoding: string): Promise<void> {

@@ -123,7 +123,7 @@ test.each(['evil.shop.test', 'evil.test'])(
     await followLink(evil, `${shop.url}/bff/login?returnTo=/basket`);
     await evil.getByText('Another site has sent you here').waitFor();
     expect((await cookiesHere()).map(({ name }) => name)).toEqual([]);
-    await evil.getByRole('button', { name: 'Log in' }).click();
+    await evil.getByRole('link', { name: 'Log in' }).click();
     await identify(evil);
     await isSignedIn(evil);
     expect(evil.url()).toBe(`${shop.url}/basket`);

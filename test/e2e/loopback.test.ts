@@ -96,13 +96,12 @@ test('no byte that Postern sends to the browser holds a token, from the login ov
 
   const heard = shop.heard();
   const accessTokens = shop.api.requests.map(({ headers }) => headers.authorization?.split(' ')[1]);
-  const { token, revocation } = {
-    token: shop.provider.endpoints.seen('token').map(({ parameters }) => parameters.get('refresh_token')),
-    revocation: shop.provider.endpoints.seen('revocation').map(({ parameters }) => parameters.get('token')),
-  };
-  const secrets = [...accessTokens, ...token, ...revocation].filter((secret) => typeof secret === 'string');
-  expect(new Set(secrets).size).toBeGreaterThanOrEqual(4);
-  for (const secret of secrets) expect(heard).not.toContain(secret);
+  const refreshTokens = shop.provider.endpoints.requests.map(
+    ({ parameters }) => parameters.get('refresh_token') ?? parameters.get('token'),
+  );
+  const tokens = [...accessTokens, ...refreshTokens].filter((token) => typeof token === 'string');
+  expect(new Set(tokens).size).toBeGreaterThanOrEqual(4);
+  for (const token of tokens) expect(heard).not.toContain(token);
 
   // The ID token goes through the browser once, in the redirect to the provider's logout, where no script can read it.
   const linesWithJwt = heard.split('\r\n').filter((line) => /eyJ[\w-]+\.eyJ[\w-]+\./.test(line));
@@ -116,8 +115,8 @@ test('scripts find nothing: no cookie in document.cookie, nothing in either stor
   await identify(page);
   await isSignedIn(page);
   await call(page, '/api/orders');
-  const found = await page.evaluate(() => [document.cookie, { ...localStorage }, { ...sessionStorage }]);
-  expect(found).toEqual(['', {}, {}]);
+  const found = await page.evaluate(() => [document.cookie, localStorage.length, sessionStorage.length]);
+  expect(found).toEqual(['', 0, 0]);
   const { value } = (await sessionCookie())!;
   const lines = shop.heard().split('\r\n');
   const mentions = lines.filter((line) => line.includes(value) || line.includes(decodeURIComponent(value)));

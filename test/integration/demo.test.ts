@@ -151,6 +151,10 @@ test(
       expect.arrayContaining([expect.stringMatching(/:tokens$/)]),
     );
 
+    // Cookies ignore ports: had the second provider taken the first one's, that one would have nobody left to log out.
+    await here.getByRole('button', { name: 'Log out' }).click();
+    await here.getByRole('heading', { name: 'Log out here too?' }).waitFor();
+
     await context.close();
     expect((await second.interrupt()).exitCode).toBe(0);
     await redis.stop();

@@ -207,7 +207,7 @@ describe('nobody else can log our user out', () => {
     ['another site', { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' }],
     ['a sibling', { 'sec-fetch-site': 'same-site', origin: 'http://localhost:1' }],
     ['a sandboxed frame', { 'sec-fetch-site': 'same-origin', origin: 'null' }],
-    ['an old browser that says nothing', { 'sec-fetch-site': '' }],
+    ['a value that no browser sends', { 'sec-fetch-site': '' }],
     ['a typed address', { 'sec-fetch-site': 'none' }],
   ] as [string, Record<string, string>][])(
     'not from %s, with or without the cookie (CSRF-02, CSRF-03, CS-02)',
@@ -238,7 +238,7 @@ describe('the refresh token', () => {
   });
 
   test('being hard to revoke keeps nobody waiting, and is tried again (RV-02, CS-12)', async () => {
-    provider.endpoints.behaviours.revocation.fail('unavailable', 1);
+    provider.endpoints.behaviours.revocation.fail({ error: 'temporarily_unavailable', status: 503 }, 1);
     const browser = await signedIn();
     provider.endpoints.behaviours.revocation.delayMs = 1_000;
     const startedAt = performance.now();

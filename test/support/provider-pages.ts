@@ -3,10 +3,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Provider } from 'oidc-provider';
 
 /** Who can log in, with `<user>-password`. */
-export const people: Record<string, Record<string, unknown>> = {
+const people: Record<string, Record<string, unknown>> = {
   alice: { name: 'Alice Example', given_name: 'Alice', email: 'alice@example.test', email_verified: true },
   bob: { name: 'Bob Example', given_name: 'Bob', email: 'bob@example.test', email_verified: false },
 };
+
+/** The claims of a person; beside the two there is a crowd of `user-<number>` for tests about mix-ups. */
+export function personOf(user: string): Record<string, unknown> | undefined {
+  return people[user] ?? (/^user-\d+$/.test(user) ? { name: user, email: `${user}@example.test` } : undefined);
+}
 
 /** Answers one request of an interaction; `decision=deny` ends in access_denied. */
 export async function interact(provider: Provider, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -28,7 +33,7 @@ export async function interact(provider: Provider, request: IncomingMessage, res
     return finish({ error: 'access_denied', error_description: 'No, thank you' }, false);
   if (prompt.name === 'login') {
     const user = form.get('username') ?? '';
-    if (!(user in people) || form.get('password') !== `${user}-password`) {
+    if (personOf(user) === undefined || form.get('password') !== `${user}-password`) {
       response.writeHead(401, { 'content-type': 'text/html; charset=utf-8' }).end(loginPage(action));
       return;
     }

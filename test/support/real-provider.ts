@@ -11,7 +11,7 @@ import { Provider } from 'oidc-provider';
 import { WatchedEndpoints } from './endpoint.ts';
 import type { EndpointName } from './endpoint.ts';
 import { createProviderStorage } from './provider-storage.ts';
-import { interact, page, people } from './provider-pages.ts';
+import { interact, page, personOf } from './provider-pages.ts';
 import { visitProvider } from './provider-visitor.ts';
 import type { VisitOptions } from './provider-visitor.ts';
 
@@ -173,8 +173,10 @@ async function configurationOf(options: RealProviderOptions, adapter: unknown): 
     renderError: (context: { body: string }, { error }: { error: string }) => {
       context.body = page('Something is wrong', `<p>${error}</p>`);
     },
-    findAccount: (_context: unknown, id: string) =>
-      people[id] && { accountId: id, claims: () => ({ sub: id, ...people[id] }) },
+    findAccount: (_context: unknown, id: string) => {
+      const person = personOf(id);
+      return person && { accountId: id, claims: () => ({ sub: id, ...person }) };
+    },
     interactions: { url: (_context: unknown, interaction: { uid: string }) => `/interaction/${interaction.uid}` },
     features: {
       devInteractions: { enabled: false },

@@ -1,7 +1,7 @@
 // A whole shop on loopback for a browser: the provider on 127.0.0.1 and everything else on localhost, which makes them two sites, as in real life.
 import { join } from 'node:path';
 import { startPostern } from './postern.ts';
-import type { ConfigInput, LocalPostern } from './postern.ts';
+import type { LocalPostern } from './postern.ts';
 import { startRealProvider } from './real-provider.ts';
 import type { RealProvider } from './real-provider.ts';
 import { RecordingUpstream } from './upstream.ts';
@@ -21,11 +21,16 @@ export interface Shop {
 /** The app that the browser tests use. */
 export const appDirectory = join(import.meta.dirname, '../e2e/app');
 
-/** Starts a shop whose API is at `/api`. `overrides` replaces whole top-level keys of Postern's configuration. */
-export async function startShop(
-  options: { accessTokenTtlSeconds?: number; overrides?: ConfigInput } = {},
-): Promise<Shop> {
-  const { accessTokenTtlSeconds = 300, overrides } = options;
+export interface ShopOptions {
+  /** 300 unless given. */
+  accessTokenTtlSeconds?: number;
+  /** Whether the API's answers may be opened by their address. */
+  apiOpensAsPage?: boolean;
+}
+
+/** Starts a shop whose API is at `/api`. */
+export async function startShop(options: ShopOptions = {}): Promise<Shop> {
+  const { accessTokenTtlSeconds = 300, apiOpensAsPage = false } = options;
   const provider = await startRealProvider({ accessTokenTtlSeconds });
   const api = await RecordingUpstream.start();
   const wiretap = await startWiretap();
@@ -33,9 +38,8 @@ export async function startShop(
   const postern = await startPostern(provider, {
     publicUrl: url,
     listen: '127.0.0.1:0',
-    routes: [{ path: '/api', upstream: api.url }],
+    routes: [{ path: '/api', upstream: api.url, csrf: { typedUrl: apiOpensAsPage } }],
     spa: { directory: appDirectory },
-    ...overrides,
   });
   wiretap.listenTo(postern.address);
   return {

@@ -4,6 +4,8 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import net from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:https';
+import type { Certificate } from './certificate.ts';
 
 /** One request as it arrived. */
 export interface ReceivedRequest {
@@ -30,21 +32,28 @@ export class RecordingUpstream {
   answerEarly = false;
   readonly #server: Server;
 
-  private constructor() {
+  readonly #scheme: 'http' | 'https';
+
+  private constructor(certificate: Certificate | undefined) {
     // Lenient on purpose: what gets this far would hit a careless server.
-    this.#server = createServer({ insecureHTTPParser: true, keepAliveTimeout: 60_000 }, (request, response) => {
-      void this.#receive(request, response);
-    });
+    const settings = { insecureHTTPParser: true, keepAliveTimeout: 60_000 };
+    const receive = (request: IncomingMessage, response: ServerResponse): void => void this.#receive(request, response);
+    this.#scheme = certificate === undefined ? 'http' : 'https';
+    this.#server =
+      certificate === undefined
+        ? createServer(settings, receive)
+        : createTlsServer({ ...settings, ...certificate }, receive);
   }
 
-  static async start(): Promise<RecordingUpstream> {
-    const upstream = new RecordingUpstream();
+  /** With a certificate it speaks TLS. */
+  static async start(certificate?: Certificate): Promise<RecordingUpstream> {
+    const upstream = new RecordingUpstream(certificate);
     await once(upstream.#server.listen(0, '127.0.0.1'), 'listening');
     return upstream;
   }
 
   get url(): string {
-    return `http://${this.authority}`;
+    return `${this.#scheme}://${this.authority}`;
   }
 
   get authority(): string {

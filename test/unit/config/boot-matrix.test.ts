@@ -23,6 +23,7 @@ test.each([
   'http://localhost.example.com',
   'http://127.0.0.1.example.com',
   'http://10.0.0.1',
+  'http://10.127.0.1',
   'http://[::2]:8080',
   'http://notlocalhost',
 ])('plain http refuses to start off loopback: %s (OA-25, SEC-03)', (url) => {

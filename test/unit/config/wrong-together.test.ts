@@ -126,6 +126,10 @@ operations: { listen: 127.0.0.1:8080 }
   ]);
 });
 
+test('ports that the system chooses never meet', () => {
+  expect(complaintsAbout(rightSave('listen: 127.0.0.1:0\noperations: { listen: 127.0.0.1:0 }'))).toEqual([]);
+});
+
 test('a wrong Redis URL is refused and not repeated, because it may hold a password (SEC-01)', () => {
   expect(
     complaintsAbout(rightSave('redis: { url: { env: REDIS_URL } }'), { env: { REDIS_URL: 'http://:s3cret@redis' } }),

@@ -87,3 +87,15 @@ d: [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]
 `),
   ).toEqual(['postern.yaml:1:1: the aliases (*name) repeat too much: write the values out']);
 });
+
+test('an alias within its own anchor is refused like any wrong value', () => {
+  expect(complaintsAbout(rightSave('cookie: &cookie { name: *cookie }'))).toEqual([
+    'postern.yaml:1:25 cookie.name: must be a cookie name, not a section',
+  ]);
+});
+
+test('merge keys belong to YAML 1.1, and are unknown keys here', () => {
+  expect(complaintsAbout(rightSave('cookie: &cookie { name: shop }\nlog: { <<: *cookie }'))).toEqual([
+    'postern.yaml:2:8 log["<<"]: unknown key; allowed here: level, access, format',
+  ]);
+});

@@ -25,6 +25,7 @@ const longestText = 1_000_000;
 // An alias repeats what its anchor holds, and aliases of aliases grow without bound ("billion laughs").
 const mostAliases = 100;
 
+const tooDeep = 'the values are nested too deeply: this is no configuration';
 const notValid = 'this is not valid YAML';
 const sentences: Partial<Record<ErrorCode, string>> = {
   BAD_ALIAS: 'this anchor or alias (& or *) is not valid; put the value in quotes if it is text',
@@ -39,7 +40,7 @@ const sentences: Partial<Record<ErrorCode, string>> = {
   MULTILINE_IMPLICIT_KEY: 'a key must stand on one line and end with a colon; is the colon missing?',
   MULTIPLE_DOCS: 'a second document begins here (---); a configuration is one document',
   NON_STRING_KEY: 'a key must be a short plain word',
-  RESOURCE_EXHAUSTION: 'the values are nested too deeply: this is no configuration',
+  RESOURCE_EXHAUSTION: tooDeep,
   TAB_AS_INDENT: 'a tab is used for indentation; YAML allows spaces only',
   TAG_RESOLVE_FAILED:
     'a value that begins with ! means a tag in YAML, and there are none here; put the value in quotes',
@@ -72,6 +73,8 @@ export function parseYaml(text: string): ParsedDocument {
     };
   } catch (error) {
     if (error instanceof ReferenceError) return unreadable('the aliases (*name) repeat too much: write the values out');
+    // The parser knows its own depth; what walks its result may need more stack than it did.
+    if (error instanceof RangeError) return unreadable(tooDeep);
     throw error;
   }
 }

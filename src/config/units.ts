@@ -31,6 +31,6 @@ export function formatSize(bytes: number): string {
 
 /** `units` from the largest to 1. */
 function inLargestUnit(amount: number, units: Record<string, number>): string {
-  const [unit, per] = Object.entries(units).find(([, per]) => amount >= per && amount % per === 0) ?? ['ms', 1];
+  const [unit, per] = Object.entries(units).find(([, per]) => amount % per === 0) ?? ['ms', 1];
   return `${amount / per}${unit}`;
 }

@@ -70,7 +70,7 @@ const strictness = { none: 0, optional: 1, required: 2 } as const;
 function strictUnderLoose({ routes }: Config): Finding[] {
   return routes.flatMap((strict, index) => {
     const loose = routes
-      .filter((route) => route !== strict && isUnder(strict.path, route.path))
+      .filter((route) => isUnder(strict.path, route.path))
       .filter((route) => new URL(route.upstream).origin === new URL(strict.upstream).origin)
       .find((route) => strictness[route.auth] < strictness[strict.auth]);
     if (loose === undefined) return [];

@@ -65,7 +65,7 @@ function helmetHeaders(referrerPolicy: 'no-referrer' | 'same-origin'): HeaderLis
     referrerPolicy: { policy: referrerPolicy },
     xFrameOptions: { action: 'deny' },
   });
-  const request = { headers: {} } as IncomingMessage;
+  const request = { headers: {} } as unknown as IncomingMessage;
   const response = new ServerResponse(request);
   middleware(request, response, () => undefined);
   return Object.fromEntries(Object.entries(response.getHeaders()).map(([name, value]) => [name, String(value)]));

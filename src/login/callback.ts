@@ -12,8 +12,9 @@ import type { SessionRecord, Sessions } from '../session/session.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TokenVault } from '../tokens/token-vault.ts';
-import { queryOf, redirect, sendPage } from './own-pages.ts';
+import { redirect, sendPage } from './answers.ts';
 import type { PendingLogin, PendingLogins } from './pending-login.ts';
+import { queryOf } from './query.ts';
 import { shownClaims } from './shown-claims.ts';
 
 export interface CallbackOptions {
@@ -144,7 +145,8 @@ export function createCallback(options: CallbackOptions): RequestHandler {
   }
 
   return async (request, response) => {
-    const answer = new URL(options.origin + options.paths.callback + queryOf(request));
+    const answer = new URL(options.origin + options.paths.callback);
+    answer.search = queryOf(request).toString();
     if (protocolParameters.some((name) => answer.searchParams.getAll(name).length > 1)) {
       throw new PosternError('bad_request');
     }

@@ -7,10 +7,11 @@ import { isNavigation } from '../http/navigation.ts';
 import type { SecurityHeaders } from '../http/security-headers.ts';
 import type { Provider } from '../oidc/provider.ts';
 import type { SessionCookie } from '../session/cookie.ts';
+import { redirect, sendPage } from './answers.ts';
 import { loginWindowSeconds } from './login-counter.ts';
 import type { LoginCounter } from './login-counter.ts';
-import { queryOf, redirect, sendPage } from './own-pages.ts';
 import type { PendingLogins } from './pending-login.ts';
+import { queryOf, singleValue } from './query.ts';
 import { safeReturnTo } from './return-to.ts';
 
 export interface LoginOptions {
@@ -59,9 +60,9 @@ export function createLogin(options: LoginOptions): RequestHandler {
 
   return async (request, response) => {
     if (!isNavigation(request.headers)) throw new PosternError('navigation_required');
-    const query = new URLSearchParams(queryOf(request));
+    const query = queryOf(request);
     const parameters = readParameters(query, settings.parameters);
-    const returnTo = safeReturnTo(single(query, 'returnTo'), options.origin, options.isReserved);
+    const returnTo = safeReturnTo(singleValue(query, 'returnTo'), options.origin, options.isReserved);
     if (settings.crossSite === 'confirm' && isFromAnotherSite(request)) {
       askFirst(response, { ...parameters, returnTo });
       return;
@@ -89,13 +90,8 @@ function isFromAnotherSite(request: Request): boolean {
 // What is not allowed, malformed or given twice is left out: it can neither reach the provider nor keep anybody from logging in.
 function readParameters(query: URLSearchParams, allowed: Config['login']['parameters']): Record<string, string> {
   const entries = allowed.flatMap((name) => {
-    const value = single(query, name);
+    const value = singleValue(query, name);
     return value !== undefined && accepted[name].test(value) ? [[name, value]] : [];
   });
   return Object.fromEntries(entries) as Record<string, string>;
-}
-
-function single(query: URLSearchParams, name: string): string | undefined {
-  const values = query.getAll(name);
-  return values.length === 1 ? values[0] : undefined;
 }

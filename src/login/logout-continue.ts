@@ -5,8 +5,9 @@ import { PosternError } from '../errors.ts';
 import { isNavigation } from '../http/navigation.ts';
 import type { SecurityHeaders } from '../http/security-headers.ts';
 import type { EndSession, Provider } from '../oidc/provider.ts';
+import { redirect, sendPage } from './answers.ts';
 import type { LogoutTickets } from './logout-ticket.ts';
-import { queryOf, redirect, sendPage } from './own-pages.ts';
+import { queryOf, singleValue } from './query.ts';
 
 export interface LogoutContinueOptions {
   provider: Pick<Provider, 'endSession'>;
@@ -42,8 +43,8 @@ export function createLogoutContinue(options: LogoutContinueOptions): RequestHan
   return async (request, response) => {
     // Before the ticket is spent: a prefetch must not use it up, and a script must not read where it leads.
     if (!isNavigation(request.headers)) throw new PosternError('navigation_required');
-    const [ticket, ...others] = new URLSearchParams(queryOf(request)).getAll('ticket');
-    const idToken = ticket === undefined || others.length > 0 ? undefined : await tickets.take(ticket);
+    const ticket = singleValue(queryOf(request), 'ticket');
+    const idToken = ticket === undefined ? undefined : await tickets.take(ticket);
     const endSession = idToken === undefined ? null : await provider.endSession(idToken, options.randomId());
     if (endSession === null) {
       redirect(response, 303, options.returnTo);

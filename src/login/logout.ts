@@ -10,8 +10,8 @@ import type { Tokens } from '../oidc/token-set.ts';
 import type { SessionCookie } from '../session/cookie.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { TokenVault } from '../tokens/token-vault.ts';
+import { redirect } from './answers.ts';
 import type { LogoutTickets } from './logout-ticket.ts';
-import { redirect } from './own-pages.ts';
 import type { RequireOwnPages } from './own-pages.ts';
 
 export interface LogoutOptions {

@@ -1,7 +1,7 @@
 // The ID token's signature and the rules that openid-client leaves out (OpenID Connect Core 3.1.3.7 and 3.1.3.8, RFC 8725).
 // openid-client could verify signatures too, but asks for new keys at most once a minute, so that a login just after a key rotation would fail.
 import { createHash } from 'node:crypto';
-import { compactVerify, createRemoteJWKSet, customFetch, decodeJwt, errors } from 'jose';
+import { compactVerify, createLocalJWKSet, createRemoteJWKSet, customFetch, decodeJwt, errors } from 'jose';
 import type { CompactJWSHeaderParameters, CompactVerifyGetKey } from 'jose';
 import { ProviderFailure, describeFailure } from './failure.ts';
 import { CallFailure } from './http.ts';
@@ -21,6 +21,8 @@ const clocksDifferMs = 300_000;
 export interface IdTokenVerifier {
   /** Signature, algorithm and type. `accessToken`, where given, must match `at_hash`, where there is one. */
   verify(idToken: string, metadata: Metadata, accessToken?: string): Promise<IdTokenCheck>;
+  /** The same with the keys that are at hand and without a word to the provider; false also means "not known". */
+  isValidByKeysAtHand(idToken: string, metadata: Metadata, accessToken: string): Promise<boolean>;
 }
 
 export function createIdTokenVerifier(options: { fetch: ProviderFetch; now: () => number }): IdTokenVerifier {
@@ -57,15 +59,31 @@ export function createIdTokenVerifier(options: { fetch: ProviderFetch; now: () =
     async verify(idToken, metadata, accessToken) {
       try {
         const header = await verifySignature(idToken, keySet(metadata.jwks_uri), signingAlgorithms(metadata));
-        // An access token or logout token of the same issuer is no ID token (RFC 8725, 3.11).
-        if (header.typ !== undefined && !/^(?:application\/)?jwt$/i.test(header.typ)) throw broken('typ', 'is not JWT');
-        if (accessToken !== undefined) checkAccessTokenHash(idToken, accessToken, header.alg);
+        checkBeyondSignature(idToken, header, accessToken);
         return { kind: 'valid' };
       } catch (error) {
         return { kind: keysOutOfReach(error) ? 'unavailable' : 'invalid', cause: describeJoseFailure(error) };
       }
     },
+
+    async isValidByKeysAtHand(idToken, metadata, accessToken) {
+      const atHand = keySet(metadata.jwks_uri).jwks();
+      if (atHand === undefined) return false;
+      try {
+        const header = await verifyWithAnyKey(idToken, createLocalJWKSet(atHand), signingAlgorithms(metadata));
+        checkBeyondSignature(idToken, header, accessToken);
+        return true;
+      } catch {
+        return false;
+      }
+    },
   };
+}
+
+function checkBeyondSignature(idToken: string, header: CompactJWSHeaderParameters, accessToken?: string): void {
+  // An access token or logout token of the same issuer is no ID token (RFC 8725, 3.11).
+  if (header.typ !== undefined && !/^(?:application\/)?jwt$/i.test(header.typ)) throw broken('typ', 'is not JWT');
+  if (accessToken !== undefined) checkAccessTokenHash(idToken, accessToken, header.alg);
 }
 
 async function verifySignature(

@@ -44,7 +44,7 @@ export function createProvider(options: ProviderOptions): Provider {
   const tokenEndpoint = createTokenEndpoint({ http, breaker: new CircuitBreaker(now), now });
   const idTokens = createIdTokenVerifier({ fetch: http.pooled(callMs), now });
   const { finishLogin } = createCodeGrant({ settings, redirectUri, connect, tokenEndpoint, http, idTokens, now, log });
-  const { refresh } = createRefreshGrant({ clientId, connect, tokenEndpoint, now });
+  const { refresh } = createRefreshGrant({ clientId, connect, tokenEndpoint, idTokens, now });
   const revocation = createRevocation({ connect, http, now, log });
 
   async function authorizationUrl(parameters: Record<string, string>): Promise<URL> {

@@ -1,7 +1,7 @@
 // The OpenID provider, as the rest of the house sees it.
 import type { TokenSet, Tokens } from './token-set.ts';
 
-/** What must come back with the user, and is sealed in the browser meanwhile (design 4, "Login transaction"). */
+/** What must come back with the user, and is sealed in the browser meanwhile by src/login/pending-login.ts. */
 export interface LoginChecks {
   state: string;
   nonce: string;
@@ -26,7 +26,11 @@ export type FinishLoginOutcome =
   | { kind: 'unavailable'; cause: unknown };
 
 export type RefreshOutcome =
-  | { kind: 'refreshed'; tokens: TokenSet; newIdToken: boolean }
+  /**
+   * `unverifiedIdToken`: a new ID token whose signature the keys at hand could not confirm. The rotated tokens must be kept before anybody waits for keys,
+   * so `tokens` holds the old ID token and claims then, and the new one is for `verifyIdToken` once they are safe.
+   */
+  | { kind: 'refreshed'; tokens: TokenSet; unverifiedIdToken: string | undefined }
   /** The grant is gone, or another user came back: the session ends. `error` is the provider's code, or ours. */
   | { kind: 'ended'; error: string }
   /** Our configuration is wrong (invalid_client and other 4xx): nobody is logged out. */
@@ -50,7 +54,7 @@ export interface Provider {
   finishLogin(callbackUrl: URL, checks: LoginChecks): Promise<FinishLoginOutcome>;
   /** One call of the token endpoint, never repeated here. `signal` bounds it. */
   refresh(tokens: Tokens, signal: AbortSignal): Promise<RefreshOutcome>;
-  /** Verifies a refreshed ID token's signature, after the commit (design 7). */
+  /** Verifies an ID token's signature, with new keys if it must; for a refreshed one whose tokens have been kept. */
   verifyIdToken(idToken: string): Promise<IdTokenCheck>;
   /** Revokes the refresh token, and with it the grant (RFC 7009). True when the provider confirmed, or has no such endpoint. */
   revoke(refreshToken: string): Promise<boolean>;

@@ -5,6 +5,7 @@ import type { ConnectClient } from './client.ts';
 import { classifyGrantFailure } from './failure.ts';
 import type { GrantFailure } from './failure.ts';
 import { checkIdTokenClaims, checkSameIdentity } from './id-token.ts';
+import type { IdTokenVerifier } from './id-token.ts';
 import type { RefreshOutcome } from './provider.ts';
 import type { createTokenEndpoint } from './token-endpoint.ts';
 import { expiresInMs, narrowedScope, refreshExpiresInMs, refreshedClaims } from './token-response.ts';
@@ -18,11 +19,12 @@ export function createRefreshGrant(options: {
   clientId: string;
   connect: ConnectClient;
   tokenEndpoint: ReturnType<typeof createTokenEndpoint>;
+  idTokens: Pick<IdTokenVerifier, 'isValidByKeysAtHand'>;
   now: () => number;
 }) {
-  const { clientId, connect, tokenEndpoint, now } = options;
+  const { clientId, connect, tokenEndpoint, idTokens, now } = options;
 
-  /** `Provider.refresh`. The signature of a new ID token is not looked at here: the keys may be out of reach while the rotated token must be kept. */
+  /** `Provider.refresh`. The signature of a new ID token is checked with the keys at hand: fetching keys would put the rotated token at risk meanwhile. */
   async function refresh(tokens: Tokens, signal: AbortSignal): Promise<RefreshOutcome> {
     if (tokens.refreshToken === undefined) return { kind: 'ended', error: 'no_refresh_token' };
     const call = tokenEndpoint.open(tokenCallMs, signal);
@@ -39,26 +41,31 @@ export function createRefreshGrant(options: {
       return outcomeOf(classifyGrantFailure(error, call.record));
     }
     const answeredAt = now();
-    const idToken = response.id_token;
-    let { claims } = tokens;
-    if (idToken !== undefined) {
+    let identity: Pick<Tokens, 'idToken' | 'claims'> = tokens;
+    let unverifiedIdToken: string | undefined;
+    if (response.id_token !== undefined) {
       const newClaims = response.claims() as Claims;
       try {
         checkIdTokenClaims(newClaims, clientId);
-        checkSameIdentity(claims, newClaims);
+        checkSameIdentity(tokens.claims, newClaims);
       } catch {
         return { kind: 'ended', error: 'id_token_invalid' };
       }
-      claims = refreshedClaims(claims, decodeJwt(tokens.idToken), newClaims);
+      if (await idTokens.isValidByKeysAtHand(response.id_token, connected.metadata, response.access_token)) {
+        const claims = refreshedClaims(tokens.claims, decodeJwt(tokens.idToken), newClaims);
+        identity = { idToken: response.id_token, claims };
+      } else {
+        unverifiedIdToken = response.id_token;
+      }
     }
     return {
       kind: 'refreshed',
-      newIdToken: idToken !== undefined,
+      unverifiedIdToken,
       tokens: {
         accessToken: response.access_token,
         refreshToken: response.refresh_token ?? tokens.refreshToken,
-        idToken: idToken ?? tokens.idToken,
-        claims,
+        idToken: identity.idToken,
+        claims: identity.claims,
         scope: narrowedScope(tokens.scope, response.scope),
         expiresInMs: expiresInMs(response, answeredAt - (call.record.sentAt ?? answeredAt)),
         refreshExpiresInMs: refreshExpiresInMs(response),

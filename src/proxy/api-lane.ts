@@ -1,6 +1,7 @@
 // The way of an API call, before Express and without it: path, method, cookie, cross-site rule, session, token, headers, upstream.
 // An API call is never redirected: what does not pass is answered with problem+json (RFC 10017 section 6.1, RFC 9457).
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { RouteConfig } from '../config/schema.ts';
 import { PosternError } from '../errors.ts';
 import type { CrossSiteRule } from '../http/cross-site.ts';
@@ -61,6 +62,9 @@ export function createApiLane(options: ApiLaneOptions): ApiLane {
   };
 }
 
+// Connections that are about to be closed over their framing. Node may have cut more requests from the bytes that came along: nobody knows what those really are.
+const abandoned = new WeakSet<Socket>();
+
 const allMethods: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
 function createRouteCall(route: Route, options: ApiLaneOptions): ServeCall {
@@ -103,7 +107,10 @@ function createRouteCall(route: Route, options: ApiLaneOptions): ServeCall {
   function refusalOf(request: IncomingMessage, target: Target, hasCookie: boolean): PosternError | undefined {
     const { method = '', headers } = request;
     if (target.hasEncodedSlash && config.encodedSlash === 'reject') return new PosternError('bad_request');
-    if (!isForwardable(request)) return new PosternError('bad_request', { headers: { connection: 'close' } });
+    if (!isForwardable(request)) {
+      abandoned.add(request.socket);
+      return new PosternError('bad_request', { headers: { connection: 'close' } });
+    }
     // There is no CORS here: a preflight asks on behalf of another origin.
     if (isPreflight(request) && headers.origin !== options.publicUrl) return new PosternError('csrf_rejected');
     if (!methods.includes(method)) {
@@ -155,6 +162,7 @@ function createRouteCall(route: Route, options: ApiLaneOptions): ServeCall {
   }
 
   return function serve(request, response, target) {
+    if (abandoned.has(request.socket)) return;
     contextFor(request).route = config.path;
     const reading = cookie.read(request.headers.cookie);
     const refusal = refusalOf(request, target, reading.kind !== 'absent');

@@ -4,10 +4,11 @@ import type { Provider } from '../oidc/provider.ts';
 import type { Store, StoreMessage } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { providerAway, storeAway } from './access-token-outcome.ts';
+import type { AccessTokenOutcome } from './access-token-outcome.ts';
 import { freshnessOf, remainingOf } from './expiry.ts';
 import type { Remaining } from './expiry.ts';
-import { createRefreshFlight, providerAway, storeAway } from './refresh-flight.ts';
-import type { AccessTokenOutcome } from './refresh-flight.ts';
+import { createRefreshFlight } from './refresh-flight.ts';
 import type { OpenedSession, TokenVault } from './token-vault.ts';
 
 export interface AccessTokens {

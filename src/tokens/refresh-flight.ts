@@ -8,15 +8,12 @@ import type { AttemptRef, BeginOutcome, CommitOutcome, LoadedRecord, Store, Stor
 import { StoreUnavailable } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { providerAway, storeAway } from './access-token-outcome.ts';
+import type { AccessTokenOutcome } from './access-token-outcome.ts';
 import { createBackOff } from './back-off.ts';
 import type { OpenedSession, TokenVault } from './token-vault.ts';
 
-/** What a caller gets; it switches over all three. */
-export type AccessTokenOutcome =
-  | { kind: 'active'; session: OpenedSession }
-  | { kind: 'signed-out' }
-  /** Nobody knows at the moment: 503, and the cookie stays. */
-  | { kind: 'unavailable'; error: PosternError };
+type Refreshed = Extract<RefreshOutcome, { kind: 'refreshed' }>;
 
 export interface RefreshFlightOptions {
   store: Store;
@@ -117,7 +114,7 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
     const answer = await askProvider(session.tokens);
     switch (answer.kind) {
       case 'refreshed':
-        return settle(session, attempt, answer.tokens);
+        return settle(session, attempt, answer);
       case 'ended':
         metrics.refreshes.inc({ outcome: 'ended' });
         return endSession(session, attempt, takeover);
@@ -148,12 +145,17 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
     return provider.refresh(tokens, signal);
   }
 
-  async function settle(session: OpenedSession, attempt: AttemptRef, tokens: TokenSet): Promise<AccessTokenOutcome> {
+  async function settle(
+    session: OpenedSession,
+    attempt: AttemptRef,
+    { tokens, unverifiedIdToken }: Refreshed,
+  ): Promise<AccessTokenOutcome> {
     const committed = await commit(session, attempt, tokens);
     backOff.clear(session.h);
     switch (committed.kind) {
       case 'committed':
         metrics.refreshes.inc({ outcome: 'refreshed' });
+        if (unverifiedIdToken !== undefined) void checkLate(session.h, unverifiedIdToken);
         return use(session, committed.record);
       case 'moved':
         // Somebody else's tokens are in place. Revoking ours could end the whole grant, theirs included.
@@ -165,6 +167,14 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
         if (tokens.refreshToken !== undefined) void provider.revoke(tokens.refreshToken);
         return { kind: 'signed-out' };
     }
+  }
+
+  // Keys out of reach are no reason to end anything: the session keeps its old ID token and claims, and the next refresh brings new ones.
+  async function checkLate(h: string, idToken: string): Promise<void> {
+    const check = await provider.verifyIdToken(idToken);
+    if (check.kind !== 'invalid') return;
+    log.error({ err: check.cause }, 'a refreshed ID token has a wrong signature: its session ends');
+    await vault.end(h, 'revoked');
   }
 
   // The provider has rotated: these tokens exist nowhere else. They are kept until the store takes them or the session could not live any longer.
@@ -229,15 +239,4 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
   }
 
   return { fly, notice };
-}
-
-/** The store did not answer: 503, and nothing is known about the session. */
-export function storeAway(cause: unknown): AccessTokenOutcome {
-  return { kind: 'unavailable', error: new PosternError('session_store_unavailable', { cause, retryAfterSeconds: 2 }) };
-}
-
-/** The provider did not answer, or not usefully: 503 for those whose token has run out. */
-export function providerAway(retryInMs: number): AccessTokenOutcome {
-  const retryAfterSeconds = Math.max(1, Math.ceil(retryInMs / 1000));
-  return { kind: 'unavailable', error: new PosternError('provider_unavailable', { retryAfterSeconds }) };
 }

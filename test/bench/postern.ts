@@ -68,8 +68,20 @@ export async function startPosternChild(cpus: Cpus, build: Build, config: Config
   const port = await freePort();
   const operationsPort = await freePort();
   const file = join(build.directory, `postern-${port}.yaml`);
-  const listeners = { listen: `127.0.0.1:${port}`, operations: { listen: `127.0.0.1:${operationsPort}` } };
-  await writeFile(file, JSON.stringify({ ...config, ...listeners })); // JSON is YAML.
+  const { provider, session } = config as { provider: { clientSecret: string }; session: { keys: [string] } };
+  const secretFile = async (name: string, value: string) => {
+    const secret = `${file}.${name}`;
+    await writeFile(secret, value);
+    return { file: secret };
+  };
+  const text = JSON.stringify({
+    ...config,
+    listen: `127.0.0.1:${port}`,
+    operations: { listen: `127.0.0.1:${operationsPort}` },
+    provider: { ...provider, clientSecret: await secretFile('secret', provider.clientSecret) },
+    session: { ...session, keys: [await secretFile('key', session.keys[0])] },
+  });
+  await writeFile(file, text); // JSON is YAML.
   const operationsUrl = `http://127.0.0.1:${operationsPort}`;
   const startedAt = performance.now();
   const child = startProcess(cpus, process.execPath, [build.main, 'serve', '--config', file]);
@@ -99,7 +111,7 @@ export async function startPosternVariants(options: PosternOptions): Promise<Run
   const config = benchConfig(await freePort(), provider, upstreamUrl, store);
   const postern = await startPosternChild(cpus, build, config);
   const { cookie } = await signIn(postern, provider);
-  // wrk adds a second Host unless it is spelled so.
+  // Spelled like this, because wrk adds a Host of its own to any other spelling.
   const headers = { ...fetchHeaders, Host: new URL(postern.publicUrl).host };
   const shared = { pid: postern.pid, status: 200, usesRedis: redisUrl !== undefined };
   const api = `${postern.address}/api/x`;

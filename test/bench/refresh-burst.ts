@@ -54,15 +54,16 @@ export async function measureRefreshBursts(options: BurstOptions): Promise<Burst
       provider.endpoints.behaviours.token.delayMs = tokenEndpointMs;
       const refreshesBefore = refreshes();
       const tokenAnswers = watchTokenAnswers(provider);
-      const { failures, lastAnswerAt } = await callers.callAtOnce();
+      const expired = await callers.callAtOnce();
       const tokenAnswerAt = tokenAnswers.stop();
+      const refreshesSeen = refreshes() - refreshesBefore;
       const sentAt = performance.now();
       const fresh = await callers.callAtOnce();
       bursts.push({
         tokenEndpointMs,
-        refreshes: refreshes() - refreshesBefore,
-        failures: failures + fresh.failures,
-        lastAnswerMs: lastAnswerAt - tokenAnswerAt,
+        refreshes: refreshesSeen,
+        failures: expired.failures + fresh.failures,
+        lastAnswerMs: expired.lastAnswerAt - tokenAnswerAt,
         freshBurstMs: fresh.lastAnswerAt - sentAt,
       });
     }

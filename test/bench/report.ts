@@ -8,6 +8,8 @@ import type { Pair, Slice } from './paired-rounds.ts';
 export interface Summary {
   name: string;
   cpuMicros: Estimate;
+  /** The least disturbed slice. */
+  leastCpuMicros: number;
   /** Against the slice of the baseline just before. */
   ratio: Estimate;
   requestsPerSecond: number;
@@ -38,6 +40,7 @@ function summarizeSlices(name: string, slices: readonly Slice[]): Omit<Summary, 
   return {
     name,
     cpuMicros: estimate(slices.map((slice) => slice.cpuMicrosPerRequest)),
+    leastCpuMicros: Math.min(...slices.map((slice) => slice.cpuMicrosPerRequest)),
     requestsPerSecond: medianOf(({ requests, seconds }) => requests / seconds),
     p50Ms: medianOf(({ p50Ms }) => p50Ms),
     p99Ms: medianOf(({ p99Ms }) => p99Ms),
@@ -56,10 +59,11 @@ function summarizeSlices(name: string, slices: readonly Slice[]): Omit<Summary, 
 
 export function printTable(summaries: readonly Summary[]): void {
   const rows = [
-    ['', 'µs CPU a request', '× baseline', 'Redis µs', 'req/s', 'p50 ms', 'p99 ms', 'busy'],
+    ['', 'µs CPU a request', 'least', '× baseline', 'Redis µs', 'req/s', 'p50 ms', 'p99 ms', 'busy'],
     ...summaries.map((summary) => [
       summary.name,
       within(summary.cpuMicros, 1),
+      summary.leastCpuMicros.toFixed(1),
       within(summary.ratio, 2),
       summary.redisMicros?.toFixed(1) ?? '',
       summary.requestsPerSecond.toFixed(0),

@@ -134,8 +134,8 @@ test('somebody who is no user, and somebody who says no, are told so and can try
 test(
   'a second demo works beside the first in the same browser: on another port, in Redis, with opaque tokens',
   async () => {
-    const redis = await startRedis();
-    const second = await startDemo('--redis', redis.url, '--opaque');
+    await using redis = await startRedis();
+    await using second = await startDemo('--redis', redis.url, '--opaque');
     const context = await chromium.newContext();
     const [here, there] = [await context.newPage(), await context.newPage()];
     await open(here, demo);
@@ -157,7 +157,6 @@ test(
 
     await context.close();
     expect((await second.interrupt()).exitCode).toBe(0);
-    await redis.stop();
   },
   patience,
 );
@@ -165,7 +164,7 @@ test(
 test(
   'Ctrl-C ends all of it and leaves nothing behind',
   async () => {
-    const brief = await startDemo();
+    await using brief = await startDemo();
     expect(existsSync(brief.configPath)).toBe(true);
     const { exitCode, output } = await brief.interrupt();
     expect(exitCode).toBe(0);

@@ -50,17 +50,16 @@ export class Browser {
 
   /** The tab goes to an address, and on through every redirect within our origin. A link on `from`; typed unless given. */
   async navigate(url: string | URL, options: RequestOptions = {}): Promise<BrowserAnswer> {
-    let method = options.method ?? 'GET';
-    let { body } = options;
     let answer = await this.step(url, options);
+    const { method = 'GET', body, ...marks } = options;
+    let next: RequestOptions = { ...marks, method, ...(body === undefined ? {} : { body }) };
     for (let step = 0; step < longestChain; step += 1) {
       const location = answer.headers['location'];
       if (typeof location !== 'string') return answer;
-      const next = new URL(location, answer.url);
-      if (next.origin !== this.#origin) return { ...answer, leadsTo: next };
-      if (answer.status === 303 || method === 'POST') [method, body] = ['GET', undefined];
-      const { body: _sent, ...rest } = options;
-      answer = await this.step(next, { ...rest, method, ...(body === undefined ? {} : { body }) });
+      const target = new URL(location, answer.url);
+      if (target.origin !== this.#origin) return { ...answer, leadsTo: target };
+      if (answer.status === 303 || method === 'POST') next = { ...marks, method: 'GET' };
+      answer = await this.step(target, next);
     }
     throw new Error(`Redirected in circles at ${answer.url.href}`);
   }

@@ -34,7 +34,7 @@ export class CookieJar {
     if (/^__(secure|host|http)-/i.test(name) && !secure) return;
     if (/^__host-/i.test(name) && attributes.get('path') !== '/') return;
     if (/^__(host-)?http-/i.test(name) && !httpOnly) return;
-    const path = attributes.get('path') ?? url.pathname.replace(/\/[^/]*$/, '') ?? '/';
+    const path = attributes.get('path') ?? url.pathname.replace(/(?<=.)\/[^/]*$/, '');
     this.#cookies = this.#cookies.filter(
       (kept) => kept.name !== name || kept.host !== url.hostname || kept.path !== path,
     );

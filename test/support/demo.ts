@@ -12,6 +12,7 @@ export interface Demo {
   configPath: string;
   /** As Ctrl-C does; gives the exit code and all that it has printed. */
   interrupt(): Promise<{ exitCode: number | null; output: string }>;
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** Starts it and waits until it says that it runs. Throws with its output when it ends before. */
@@ -27,16 +28,20 @@ export async function startDemo(...options: string[]): Promise<Demo> {
     await Promise.race([once(child.stdout, 'data'), exit]);
     if (child.exitCode !== null) throw new Error(`exit code ${child.exitCode}\n${output}`);
   }
+  async function interrupt() {
+    child.kill('SIGINT');
+    const [exitCode] = (await exit) as [number | null];
+    return { exitCode, output };
+  }
   const urlAfter = (word: string): string => new RegExp(`^ *${word} +(\\S+)`, 'm').exec(output)![1]!;
   return {
     url: urlAfter('Postern'),
     providerUrl: urlAfter('provider'),
     apiUrl: urlAfter('API'),
     configPath: /\S+postern\.yaml/.exec(output)![0],
-    async interrupt() {
-      child.kill('SIGINT');
-      const [exitCode] = (await exit) as [number | null];
-      return { exitCode, output };
+    interrupt,
+    async [Symbol.asyncDispose]() {
+      await interrupt();
     },
   };
 }

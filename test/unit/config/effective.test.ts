@@ -55,9 +55,10 @@ test('explain says of every value where it comes from', () => {
 });
 
 test('a secret that stands in the file is redacted, and the rest still loads', () => {
-  const { config } = loaded(rightSave(`session: { keys: ["${sessionKey}"] }`));
+  const { config, lineOf } = loaded(rightSave(`session: { keys: ["${sessionKey}"] }`));
   const printed = formatEffective(config);
   expect(printed).toContain('keys: [ "[redacted]" ]');
+  expect(formatEffective(config, createOriginOf(config, lineOf))).toContain('keys: [ "[redacted]" ] # line 1\n');
   expect(load(printed).kind).toBe('invalid');
   expect(load(printed.replace('[redacted]', sessionKey)).kind).toBe('ok');
 });

@@ -56,6 +56,7 @@ routes:
   - { path: /api/admin, upstream: http://orders:8080 }
   - { path: /api/other, upstream: http://other:8080 }
   - { path: /apixyz, upstream: http://orders:8080 }
+  - { path: /api/open, upstream: http://orders:8080, auth: none }
 `),
     ),
   ).toEqual([

@@ -182,3 +182,10 @@ strictTransportSecurity: |
 test('a format of the future is refused', () => {
   expect(complaintsAbout(rightSave('version: 2'))).toEqual(['postern.yaml:1:10 version: must be 1, not 2']);
 });
+
+test('a page that login ends on is written as browsers will read it', () => {
+  expect(complaintsAbout(rightSave('login: { errorUrl: /app/../bff/session }'))).toEqual([
+    'postern.yaml:1:20 login.errorUrl: must be a path of this origin such as /signed-out, without . or .. segments, not "/app/../bff/session"',
+  ]);
+  expect(complaintsAbout(rightSave('login: { errorUrl: "/?login=failed#/error" }'))).toEqual([]);
+});

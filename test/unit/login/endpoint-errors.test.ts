@@ -8,7 +8,7 @@ import { createLogger } from '../../../src/telemetry/log.ts';
 import { Browser } from '../../support/browser.ts';
 import { serve } from '../../support/express-app.ts';
 
-async function failing(error: unknown) {
+async function failing(error: Error) {
   const lines: string[] = [];
   const log = createLogger(
     { level: 'trace', access: true, format: 'json' },
@@ -19,7 +19,7 @@ async function failing(error: unknown) {
     ...createErrorResponse({ securityHeaders, loginUrl: '/bff/login', homeUrl: '/' }),
     log,
   });
-  await using app = await serve(() => Promise.reject(error as Error), { onError });
+  await using app = await serve(() => Promise.reject(error), { onError });
   const browser = new Browser(app);
   return { script: await browser.fetch('/'), person: await browser.step('/'), lines };
 }

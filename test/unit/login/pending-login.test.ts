@@ -88,8 +88,9 @@ test('a cookie moved under another name, changed, doubled or sealed elsewhere is
   const { value } = tab.browser.jar.get(name!)!;
   await tab.visit((request, response) => logins.begin(request, response, other));
   const otherName = tab.browser.jar.names().find((kept) => kept !== name)!;
-  const findIn = (header: string, state: string, where = logins) =>
-    where.find({ headers: { cookie: header } } as Request, state);
+  // Nothing but the header is read, and the jar would not take some of these.
+  const withCookie = (header: string): Request => ({ headers: { cookie: header } }) as unknown as Request;
+  const findIn = (header: string, state: string, where = logins) => where.find(withCookie(header), state);
   expect(findIn(`${name}=${value}`, one.checks.state)).toBeDefined();
   expect(findIn(`${otherName}=${value}`, other.checks.state)).toBeUndefined();
   expect(findIn(`${name}=${value.slice(0, -2)}AA`, one.checks.state)).toBeUndefined();

@@ -32,23 +32,17 @@ function watchedStore() {
   const store = createMemoryStore({ now: Date.now });
   const calls: string[] = [];
   const failing = new Set<string>();
-  const watch = (name: 'readSession' | 'writeSession' | 'deleteSession') => {
-    const original = store[name] as (...args: unknown[]) => Promise<unknown>;
-    return (...args: unknown[]) => {
-      calls.push(name);
-      return failing.has(name) ? Promise.reject(new StoreUnavailable(new Error('down'))) : original(...args);
-    };
+  const watched = <Result>(name: string, run: () => Promise<Result>): Promise<Result> => {
+    calls.push(name);
+    return failing.has(name) ? Promise.reject(new StoreUnavailable(new Error('down'))) : run();
   };
-  return {
-    calls,
-    failing,
-    store: {
-      ...store,
-      readSession: watch('readSession'),
-      writeSession: watch('writeSession'),
-      deleteSession: watch('deleteSession'),
-    } as Store,
+  const observed: Store = {
+    ...store,
+    readSession: (h) => watched('readSession', () => store.readSession(h)),
+    writeSession: (h, json, ttlSeconds) => watched('writeSession', () => store.writeSession(h, json, ttlSeconds)),
+    deleteSession: (h) => watched('deleteSession', () => store.deleteSession(h)),
   };
+  return { calls, failing, store: observed };
 }
 
 function newSessions() {

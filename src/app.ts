@@ -133,7 +133,7 @@ export function createApp({ config, metrics, log }: AppOptions): App {
   const pendingLogins = createPendingLogins({ cookie, box: createBox(ring, 'transaction'), store, now, randomId });
   const tickets = createLogoutTickets({ store, box: createTicketBox(ring), randomId });
   const sessions = createSessions({ store, cookie, secrets: cookieSecrets, idleSeconds: session.idleTimeout });
-  const describe = createSessionDescription({ remainingMs: accessTokens.remainingMs, claimNames: session.claims });
+  const describe = createSessionDescription({ accessTokens, claimNames: session.claims });
 
   const endpoints: Endpoint[] = [
     // Log in: out to the provider, and back.

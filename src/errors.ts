@@ -1,4 +1,4 @@
-// The one table of what can go wrong between Postern and a caller: code, status, title (design 4, "Errors").
+// The one table of what can go wrong between Postern and a caller: code, status, title.
 // A code is part of the contract: an SPA switches over it, docs/errors.md explains it.
 
 const table = {

@@ -1,15 +1,18 @@
 // The listeners. Every public request is begun here, its host and path checked, and then goes to the API lane, to Express or to the app's files.
+import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import type { IncomingMessage, RequestListener, Server as HttpServer, ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { App } from './app.ts';
 import type { Config, ListenAddress } from './config/schema.ts';
 import { PosternError, statusOf, titleOf } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
+import { createFramingGuard } from './http/framing.ts';
 import { createOperations } from './http/health.ts';
 import { contextFor } from './http/request-context.ts';
 import { canonicalPath } from './proxy/canonical-path.ts';
+import type { Target } from './proxy/api-lane.ts';
 import type { Logger } from './telemetry/log.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 
@@ -78,36 +81,60 @@ export async function startServer(options: ServerOptions): Promise<Server> {
 function createPublicHandler({ config, app, metrics, log, monotonicNow }: ServerOptions): RequestListener {
   const hosts = acceptedHosts(config.publicUrl);
   const scheme = new URL(config.publicUrl).protocol.slice(0, -1);
-  const { basePath } = config;
+  const judgeFraming = createFramingGuard();
+  const refuse = app.sendProblem;
 
   function dispatch(request: IncomingMessage, response: ServerResponse): void {
-    if (!isForUs(request, hosts)) return app.sendProblem(request, response, new PosternError('misdirected'));
-    if (request.method === 'TRACE') return app.sendProblem(request, response, new PosternError('method_not_allowed'));
-    const target = canonicalPath(request.url ?? '');
-    if (target.kind === 'malformed') return app.sendProblem(request, response, new PosternError('bad_request'));
+    switch (judgeFraming(request)) {
+      case 'ignore':
+        return;
+      case 'close':
+        refuse(request, response, new PosternError('bad_request', { headers: { connection: 'close' } }));
+        return;
+      case 'pass':
+        route(request, response);
+    }
+  }
 
-    if (target.path === basePath || target.path.startsWith(`${basePath}/`)) {
+  function route(request: IncomingMessage, response: ServerResponse): void {
+    const target = canonicalPath(request.url ?? '');
+    if (!isForUs(request, hosts)) {
+      refuse(request, response, new PosternError('misdirected'));
+    } else if (request.method === 'TRACE') {
+      refuse(
+        request,
+        response,
+        new PosternError('method_not_allowed', { headers: { allow: 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS' } }),
+      );
+    } else if (target.kind === 'malformed') {
+      refuse(request, response, new PosternError('bad_request'));
+    } else if (isUnder(target.path, config.basePath)) {
       // express-session and Express believe this header (`proxy: true`); what the browser sees is publicUrl, whatever the hop here was.
       request.headers['x-forwarded-proto'] = scheme;
-      return app.express(request, response);
+      app.express(request, response);
+    } else {
+      serve(request, response, target);
     }
+  }
+
+  function serve(request: IncomingMessage, response: ServerResponse, target: Target): void {
     const match = app.routes.match(target.path);
     switch (match.kind) {
       case 'route':
-        return app.lane(request, response, { match, target });
+        app.lane(request, response, { match, target });
+        return;
       case 'ambiguous':
-        return app.sendProblem(request, response, new PosternError('bad_request'));
+        refuse(request, response, new PosternError('bad_request'));
+        return;
       case 'none':
-        return app.spa(request, response, target);
+        app.spa(request, response, target);
     }
   }
 
   return (request, response) => {
     const context = app.begin(request);
     const path = request.url?.split('?', 1)[0]?.slice(0, 512); // Later it is the upstream's.
-    metrics.activeRequests.inc();
     response.once('close', () => {
-      metrics.activeRequests.dec();
       const durationMs = monotonicNow() - context.startedAt;
       const labels = {
         http_request_method: request.method ?? '',
@@ -146,6 +173,10 @@ function accessLine(
   };
 }
 
+function isUnder(path: string, basePath: string): boolean {
+  return path === basePath || path.startsWith(`${basePath}/`);
+}
+
 function acceptedHosts(publicUrl: string): ReadonlySet<string> {
   const { protocol, hostname, host } = new URL(publicUrl);
   return new Set([host, ...(host === hostname ? [`${hostname}:${protocol === 'https:' ? '443' : '80'}`] : [])]);
@@ -161,15 +192,13 @@ function isForUs(request: IncomingMessage, hosts: ReadonlySet<string>): boolean 
   return seen === 1 && hosts.has(request.headers.host?.toLowerCase() ?? '');
 }
 
+// What Node's parser refuses has no response object. While another answer is on its way on the same connection, nothing may be written into it.
 function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  endRaw(socket, error.code === 'HPE_HEADER_OVERFLOW' ? 'headers_too_large' : 'bad_request');
+  const answerUnderWay = (socket as { _httpMessage?: ServerResponse | null })._httpMessage?.headersSent === true;
+  if (error.code === 'ECONNRESET' || !socket.writable || answerUnderWay) socket.destroy();
+  else endRaw(socket, error.code === 'HPE_HEADER_OVERFLOW' ? 'headers_too_large' : 'bad_request');
 }
 
-// There is no response object yet for what Node's parser refused.
 function endRaw(socket: Duplex, code: ErrorCode): void {
   const status = statusOf(code);
   const body = JSON.stringify({ type: `urn:postern:error:${code}`, title: titleOf(code), status, code });
@@ -180,22 +209,19 @@ function endRaw(socket: Duplex, code: ErrorCode): void {
     'Cache-Control: no-store',
     'Connection: close',
   ];
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => (socket as Socket).destroySoon?.());
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
 }
 
 async function listen(server: HttpServer, { host, port }: ListenAddress): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once('error', reject);
-  server.listen({ host, port }, resolve);
-  await promise;
-  server.off('error', reject);
+  server.listen({ host, port });
+  await once(server, 'listening');
   const address = server.address() as AddressInfo;
   return `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
 }
 
-function close(server: HttpServer): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  server.close(() => resolve());
+async function close(server: HttpServer): Promise<void> {
+  const closed = once(server, 'close');
+  server.close();
   server.closeIdleConnections();
-  return promise;
+  await closed;
 }

@@ -37,6 +37,8 @@ export function createAccessTokenVerifier(options: AccessTokenVerifierOptions) {
         audience,
         typ: 'at+jwt',
         algorithms: ['RS256'],
+        // `exp` is whole seconds, rounded down, and no two clocks agree (RFC 7519 section 4.1.4).
+        clockTolerance: 2,
         requiredClaims: ['sub', 'iat', 'exp'],
       });
       return { kind: 'valid', format: 'JWT', claims: payload };

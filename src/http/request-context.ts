@@ -7,6 +7,8 @@ export interface RequestContext {
   readonly requestId: string;
   /** The nearest address that is not a trusted proxy. */
   readonly clientAddress: string;
+  /** That address and the trusted proxies behind it, nearest last: what X-Forwarded-For says to upstreams. */
+  readonly forwardedFor: string;
   /** Monotonic, ms. */
   readonly startedAt: number;
   /** The configured route that answers, for metrics and the log: never the raw path. */
@@ -29,11 +31,13 @@ export function createRequestContexts(options: {
 }) {
   const isTrusted = proxyAddr.compile(options.trusted);
   return function begin(request: IncomingMessage): RequestContext {
-    const peer = request.socket.remoteAddress ?? '';
+    const peer = plainAddress(request.socket.remoteAddress ?? '');
     const peerIsTrusted = options.trusted.length > 0 && isTrusted(peer, 0);
+    const path = peerIsTrusted ? proxyAddr.all(request, isTrusted).map(plainAddress).reverse() : [peer];
     const context: RequestContext = {
       requestId: (peerIsTrusted && wellFormedId(request.headers['x-request-id'])) || options.randomId(),
-      clientAddress: peerIsTrusted ? proxyAddr(request, isTrusted) : peer,
+      clientAddress: path[0] ?? peer,
+      forwardedFor: path.join(', '),
       startedAt: options.monotonicNow(),
       route: '',
       errorCode: undefined,
@@ -48,6 +52,11 @@ export function contextFor(request: IncomingMessage): RequestContext {
   const context = (request as Carrier)[contextOf];
   if (context === undefined) throw new Error('This request was never begun');
   return context;
+}
+
+// A socket that listens on IPv6 and IPv4 alike shows IPv4 peers as ::ffff:192.0.2.1.
+function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice('::ffff:'.length) : address;
 }
 
 // Goes into logs and headers as it is, so only what cannot break either.

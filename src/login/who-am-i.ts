@@ -21,11 +21,11 @@ export type DescribeSession = (session: OpenedSession) => SessionAnswer;
 
 /** @param claimNames the claims that are shown beside `sub` */
 export function createSessionDescription(options: {
-  remainingMs: AccessTokens['remainingMs'];
+  accessTokens: Pick<AccessTokens, 'remainingMs'>;
   claimNames: readonly string[];
 }): DescribeSession {
   return (session) => {
-    const { idle, absolute, accessToken } = options.remainingMs(session);
+    const { idle, absolute, accessToken } = options.accessTokens.remainingMs(session);
     return {
       authenticated: true,
       provider: 'default',

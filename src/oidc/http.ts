@@ -9,7 +9,12 @@ const responseLimitBytes = 1024 * 1024;
 /** What openid-client and jose ask of a `fetch`. Rejects with `CallFailure` only. */
 export type ProviderFetch = (
   url: string,
-  init: { method: string; headers: HeadersInit; body?: unknown; signal?: AbortSignal | undefined },
+  init: {
+    method: string;
+    headers: NonNullable<RequestInit['headers']>;
+    body?: unknown;
+    signal?: AbortSignal | undefined;
+  },
 ) => Promise<Response>;
 
 export interface ProviderHttp {

@@ -1,7 +1,6 @@
 // The way of an API call, before Express and without it: path, method, cookie, cross-site rule, session, token, headers, upstream.
 // An API call is never redirected: what does not pass is answered with problem+json (RFC 10017 section 6.1, RFC 9457).
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import type { RouteConfig } from '../config/schema.ts';
 import { PosternError } from '../errors.ts';
 import type { CrossSiteRule } from '../http/cross-site.ts';
@@ -15,10 +14,10 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { AccessTokens } from '../tokens/access-token.ts';
 import type { OpenedSession, TokenVault } from '../tokens/token-vault.ts';
 import type { UpstreamAgents } from './forward.ts';
-import { createForward, isForwardable } from './forward.ts';
+import { createForward } from './forward.ts';
 import { createResponseHeaders } from './response-headers.ts';
 import type { Route } from './routes.ts';
-import { createUpstreamHeaders } from './upstream-headers.ts';
+import { createUpstreamHeaders, viaNameOf } from './upstream-headers.ts';
 
 /** A canonical request target. */
 export interface Target {
@@ -62,9 +61,6 @@ export function createApiLane(options: ApiLaneOptions): ApiLane {
   };
 }
 
-// Connections that are about to be closed over their framing. Node may have cut more requests from the bytes that came along: nobody knows what those really are.
-const abandoned = new WeakSet<Socket>();
-
 const allMethods: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
 function createRouteCall(route: Route, options: ApiLaneOptions): ServeCall {
@@ -72,6 +68,7 @@ function createRouteCall(route: Route, options: ApiLaneOptions): ServeCall {
   const { cookie, tokens, vault, sendProblem, metrics, log } = options;
   const methods: readonly string[] = config.methods ?? allMethods;
   const tokenOf = createTokenChoice(config);
+  const viaName = viaNameOf(options.publicUrl);
   const crossSite: CrossSiteRule = {
     origin: options.publicUrl,
     requireHeader: options.requireHeader,
@@ -107,10 +104,8 @@ function createRouteCall(route: Route, options: ApiLaneOptions): ServeCall {
   function refusalOf(request: IncomingMessage, target: Target, hasCookie: boolean): PosternError | undefined {
     const { method = '', headers } = request;
     if (target.hasEncodedSlash && config.encodedSlash === 'reject') return new PosternError('bad_request');
-    if (!isForwardable(request)) {
-      abandoned.add(request.socket);
-      return new PosternError('bad_request', { headers: { connection: 'close' } });
-    }
+    // Sent by us before: it would go round for ever (RFC 9110 section 7.6.3).
+    if (headers.via?.includes(viaName) === true) return new PosternError('bad_request');
     // There is no CORS here: a preflight asks on behalf of another origin.
     if (isPreflight(request) && headers.origin !== options.publicUrl) return new PosternError('csrf_rejected');
     if (!methods.includes(method)) {
@@ -126,11 +121,11 @@ function createRouteCall(route: Route, options: ApiLaneOptions): ServeCall {
     response: ServerResponse,
     call: { target: Target; bearer: string | undefined },
   ): void {
-    const { clientAddress, requestId } = contextFor(request);
+    const { clientAddress, forwardedFor, requestId } = contextFor(request);
     const { path, query } = call.target;
     forward(request, response, {
       target: route.upstreamPath(path) + query,
-      headers: upstreamHeaders(request, { clientAddress, requestId, bearer: call.bearer }),
+      headers: upstreamHeaders(request, { clientAddress, forwardedFor, requestId, bearer: call.bearer }),
     });
   }
 
@@ -162,7 +157,6 @@ function createRouteCall(route: Route, options: ApiLaneOptions): ServeCall {
   }
 
   return function serve(request, response, target) {
-    if (abandoned.has(request.socket)) return;
     contextFor(request).route = config.path;
     const reading = cookie.read(request.headers.cookie);
     const refusal = refusalOf(request, target, reading.kind !== 'absent');

@@ -142,16 +142,6 @@ function passOn(upstreamResponse: IncomingMessage, request: IncomingMessage, res
   upstreamResponse.pipe(response);
 }
 
-/**
- * Whether a request can be sent on as what it is. An upgrade cannot; nor can a body in another transfer coding than chunked, which could not be framed
- * again as it was, or any in HTTP/1.0, which knows none (RFC 9112 section 6.1). What cannot must be refused, and its connection closed.
- */
-export function isForwardable({ headers, httpVersion }: IncomingMessage): boolean {
-  const coding = headers['transfer-encoding'];
-  if (headers.upgrade !== undefined) return false;
-  return coding === undefined || (coding.toLowerCase() === 'chunked' && httpVersion === '1.1');
-}
-
 class UpstreamTimeout extends Error {
   override readonly name = 'UpstreamTimeout';
 }

@@ -12,7 +12,7 @@ import type { SecurityHeaders } from '../http/security-headers.ts';
 import type { SessionCookie } from '../session/cookie.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { UpstreamAgents, UpstreamTimeLimits } from './forward.ts';
-import { createForward, isForwardable } from './forward.ts';
+import { createForward } from './forward.ts';
 import { createResponseHeaders } from './response-headers.ts';
 import { parseUpstream } from './routes.ts';
 import { createUpstreamHeaders } from './upstream-headers.ts';
@@ -141,14 +141,10 @@ function createDevServer({ publicUrl, cookie, agents, sendProblem }: SpaOptions,
   });
 
   return function serveFromDevServer(request, response, { path, query }) {
-    if (!isForwardable(request)) {
-      sendProblem(request, response, new PosternError('bad_request', { headers: { connection: 'close' } }));
-      return;
-    }
-    const { clientAddress, requestId } = contextFor(request);
+    const { clientAddress, forwardedFor, requestId } = contextFor(request);
     forward(request, response, {
       target: upstream.basePath + path + query,
-      headers: upstreamHeaders(request, { clientAddress, requestId, bearer: undefined }),
+      headers: upstreamHeaders(request, { clientAddress, forwardedFor, requestId, bearer: undefined }),
     });
   };
 }

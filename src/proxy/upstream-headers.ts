@@ -1,5 +1,6 @@
 // The header fields an upstream sees. They are made from scratch before the proxy library sees the request: its own hooks are skipped for some requests,
 // and a field left in place is a field that a client can forge (RFC 9110 section 7.6, RFC 7239 section 8.1, RFC 10017 section 6.1).
+import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 
 /** What of a request goes into its upstream's headers. */
@@ -11,6 +12,8 @@ export interface IncomingHead {
 /** What we say ourselves about one request. */
 export interface OwnStatements {
   clientAddress: string;
+  /** The client and the trusted proxies that it came through, as X-Forwarded-For says it. */
+  forwardedFor: string;
   requestId: string;
   /** The token for the upstream; none for an anonymous call. */
   bearer: string | undefined;
@@ -68,11 +71,12 @@ const traceparent = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{
 /** Prepares the builder for one route. The builder is pure: the same request gives the same headers. */
 export function createUpstreamHeaders(options: UpstreamHeadersOptions): BuildUpstreamHeaders {
   const { authority, passesCookie } = options;
+  const viaName = viaNameOf(options.publicUrl);
   const { protocol, host, port } = new URL(options.publicUrl);
   const proto = protocol.slice(0, -1);
   const forwardedPort = port === '' ? (proto === 'https' ? '443' : '80') : port;
 
-  return function build({ headers, httpVersion }, { clientAddress, requestId, bearer }) {
+  return function build({ headers, httpVersion }, { clientAddress, forwardedFor, requestId, bearer }) {
     const named = headers.connection === undefined ? undefined : namedByConnection(headers.connection);
     const built: UpstreamHeaders = { host: authority };
     for (const name in headers) {
@@ -90,12 +94,12 @@ export function createUpstreamHeaders(options: UpstreamHeadersOptions): BuildUps
       if (cookie !== '') built.cookie = cookie;
     }
     if (bearer !== undefined) built.authorization = `Bearer ${bearer}`;
-    built['x-forwarded-for'] = clientAddress;
+    built['x-forwarded-for'] = forwardedFor;
     built['x-forwarded-host'] = host;
     built['x-forwarded-proto'] = proto;
     built['x-forwarded-port'] = forwardedPort;
     built.forwarded = `for=${forwardedNode(clientAddress)};host="${host}";proto=${proto}`;
-    built.via = `${headers.via === undefined ? '' : `${headers.via}, `}${httpVersion} postern`;
+    built.via = `${headers.via === undefined ? '' : `${headers.via}, `}${httpVersion} ${viaName}`;
     built['x-request-id'] = requestId;
     const trace = headers.traceparent;
     if (typeof trace === 'string' && traceparent.test(trace)) {
@@ -104,6 +108,11 @@ export function createUpstreamHeaders(options: UpstreamHeadersOptions): BuildUps
     }
     return built;
   };
+}
+
+/** What this Postern, all its replicas together, calls itself in `Via`: tells its own requests from those of another one behind or before it. */
+export function viaNameOf(publicUrl: string): string {
+  return `postern-${createHash('sha256').update(publicUrl).digest('hex').slice(0, 8)}`;
 }
 
 function isDropped(name: string): boolean {

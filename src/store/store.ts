@@ -1,4 +1,4 @@
-// The store's port: named operations, never commands or Lua, so that Redis and memory are the same to everybody above (design 6).
+// The store's port: named operations, never commands or Lua, so that Redis and memory are the same to everybody above.
 // Every operation that writes a token record is atomic, and gives the same owner the same answer when a command is sent twice.
 
 /** What `put` writes and `load` reads of a token record. Instants are epoch ms on the store's clock. */
@@ -121,7 +121,7 @@ export interface Store {
   subscribe(listener: (message: StoreMessage) => void): () => void;
   /** One round trip, for `check` and readiness; throws when the store does not answer. */
   ping(): Promise<void>;
-  /** False in the first 2 s after a reconnect, when nothing may be begun or taken over (design 7). */
+  /** False in the first 2 s after a reconnect, when nothing may be begun or taken over. */
   settled(): boolean;
   close(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-// The counters that operators look at first. They are counted where an outcome is switched over, never inside the steps (design 9).
+// The counters that operators look at first. They are counted where an outcome is switched over, never inside the steps.
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 
 export type Metrics = ReturnType<typeof createMetrics>;
@@ -15,11 +15,6 @@ export function createMetrics() {
       help: 'Requests on the public listener, by configured route and status.',
       labelNames: ['http_request_method', 'http_route', 'http_response_status_code'] as const,
       buckets: [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10],
-      registers,
-    }),
-    activeRequests: new Gauge({
-      name: 'http_server_active_requests',
-      help: 'Requests under way on the public listener.',
       registers,
     }),
     logins: new Counter({

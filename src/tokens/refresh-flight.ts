@@ -226,9 +226,10 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
 
   /** Resolves at the next message about the session, or after `atMostMs`. */
   async function wakened(h: string, atMostMs: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    wakers.set(h, resolve);
-    const timer = setTimeout(resolve, atMostMs);
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const wake = (): void => resolve(undefined);
+    wakers.set(h, wake);
+    const timer = setTimeout(wake, atMostMs);
     await promise;
     clearTimeout(timer);
     wakers.delete(h);

@@ -140,12 +140,11 @@ export async function startPosternVariants(options: PosternOptions): Promise<Run
 
 // The pause is the precision of the figure.
 async function ready(url: string, child: Child): Promise<void> {
-  let ended = false;
-  void child.ended.then(() => (ended = true));
-  while (!(await isReady(url))) {
-    if (ended) throw new Error('Postern ended before it was ready');
-    await pause(2);
-  }
+  const ended = child.ended.then((): never => {
+    throw new Error('Postern ended before it was ready');
+  });
+  ended.catch(() => undefined);
+  while (!(await Promise.race([isReady(url), ended]))) await pause(2);
 }
 
 async function isReady(url: string): Promise<boolean> {

@@ -21,7 +21,7 @@ export interface Child {
   /** The first line it prints; rejects when it ends without one. */
   firstLine: Promise<string>;
   ended: Promise<unknown>;
-  stop(): Promise<void>;
+  stop: () => Promise<void>;
 }
 
 /** The path of a program, or undefined when it is not on the PATH. */

@@ -9,7 +9,7 @@ export interface RedisCost {
 
 export interface RedisMeter {
   read(): Promise<RedisCost>;
-  close(): void;
+  close: () => Promise<void>;
 }
 
 export function createRedisMeter(url: string): RedisMeter {
@@ -29,7 +29,9 @@ export function createRedisMeter(url: string): RedisMeter {
         commands: Object.fromEntries(calls.filter(([name]) => name !== 'info')),
       };
     },
-    close: () => client.disconnect(),
+    async close() {
+      await client.quit();
+    },
   };
 }
 

@@ -56,7 +56,7 @@ async function main(options: { extent: Extent; jsonFile: string }): Promise<void
   const placement = divideCpus();
   const loadBefore = loadavg()[0]!;
   const closing: (() => Promise<unknown>)[] = [];
-  const keep = <T extends { stop(): Promise<unknown> }>(running: T): T => {
+  const keep = <T extends { stop: () => Promise<unknown> }>(running: T): T => {
     closing.unshift(() => running.stop());
     return running;
   };
@@ -90,7 +90,7 @@ async function main(options: { extent: Extent; jsonFile: string }): Promise<void
     for (const variant of [baseline, ...variants]) await checkAnswer(variant);
 
     const meter = createRedisMeter(redis.url);
-    closing.unshift(() => Promise.resolve(meter.close()));
+    keep({ stop: meter.close });
     const pairs = await measureInPairs({ ...extent, baseline, variants, redis: meter, progress });
     progress('refresh bursts');
     const { tokenEndpointsMs } = extent;

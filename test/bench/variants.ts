@@ -21,7 +21,7 @@ export interface Variant extends Load {
 
 export interface Running {
   variants: Variant[];
-  stop(): Promise<void>;
+  stop: () => Promise<void>;
 }
 
 /** Sent to every variant alike, as a browser's fetch would. */

@@ -41,11 +41,20 @@ export async function confirmLogout(page: Page): Promise<void> {
 }
 
 export async function isSignedIn(page: Page): Promise<void> {
-  await page.getByText('Signed in as').waitFor();
+  await see(page, 'Signed in as');
 }
 
 export async function isSignedOut(page: Page): Promise<void> {
-  await page.getByText('Signed out').waitFor();
+  await see(page, 'Signed out');
+}
+
+async function see(page: Page, text: string): Promise<void> {
+  try {
+    await page.getByText(text).waitFor();
+  } catch (cause) {
+    const shown = await page.locator('body').innerText();
+    throw new Error(`"${text}" is not to be seen at ${page.url()}, where it says:\n${shown}`, { cause });
+  }
 }
 
 /** A fetch of the page's own. */

@@ -106,3 +106,15 @@ test('no default exports and no barrels', () => {
     [],
   );
 });
+
+test('the map names every file of the house', () => {
+  const map = readFileSync(join(src, 'README.md'), 'utf8');
+  const named = (file: string): boolean => {
+    const path = file.replace(/\.ts$/, '');
+    return (
+      map.includes(`\`${path}\``) ||
+      (map.includes(`**${dirname(file)}/**`) && map.includes(`\`${path.split('/')[1]!}\``))
+    );
+  };
+  expect(files.filter((file) => !named(file))).toEqual([]);
+});

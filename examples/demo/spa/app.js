@@ -25,7 +25,8 @@ async function showSession() {
   byId('name').textContent = session.user.name ?? session.user.sub;
   byId('email').textContent = session.user.email ?? '';
   byId('session').textContent = JSON.stringify(session, null, 2);
-  const leftMs = (session.session.accessTokenExpiresIn ?? 0) * 1000;
+  // Whole seconds, rounded down: with one more, a token that is shown as expired is expired.
+  const leftMs = ((session.session.accessTokenExpiresIn ?? 0) + 1) * 1000;
   expiresAt = performance.now() + leftMs;
   lifetimeMs = Math.max(lifetimeMs, leftMs);
   showCountdown();

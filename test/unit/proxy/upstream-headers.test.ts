@@ -1,10 +1,16 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { createUpstreamHeaders } from '../../../src/proxy/upstream-headers.ts';
+import { createUpstreamHeaders, viaNameOf } from '../../../src/proxy/upstream-headers.ts';
 import type { OwnStatements } from '../../../src/proxy/upstream-headers.ts';
 
-const own: OwnStatements = { clientAddress: '203.0.113.7', requestId: 'request-1', bearer: 'ours' };
+const own: OwnStatements = {
+  clientAddress: '203.0.113.7',
+  forwardedFor: '203.0.113.7',
+  requestId: 'request-1',
+  bearer: 'ours',
+};
+const viaName = viaNameOf('https://shop.example.com');
 const ownCookie = '__Host-Http-postern';
 
 const build = createUpstreamHeaders({
@@ -31,7 +37,7 @@ test('an ordinary request: end-to-end fields pass, ours are added', () => {
     'x-forwarded-proto': 'https',
     'x-forwarded-port': '443',
     forwarded: 'for=203.0.113.7;host="shop.example.com";proto=https',
-    via: '1.1 postern',
+    via: `1.1 ${viaName}`,
     'x-request-id': 'request-1',
   });
 });
@@ -78,7 +84,7 @@ test('Connection cannot take away what we add (PRX-03, HD-03)', () => {
     authorization: 'Bearer ours',
     'x-forwarded-for': '203.0.113.7',
     host: 'orders:8080',
-    via: '1.1 postern',
+    via: `1.1 ${viaName}`,
     cookie: 'theme=dark',
     'x-request-id': 'request-1',
   });
@@ -144,14 +150,14 @@ describe('nobody but us says who the client is and what was asked for (HD-01, HD
 });
 
 test('an IPv6 client is bracketed and quoted in Forwarded (RFC 7239 section 6)', () => {
-  expect(built({}, { clientAddress: '2001:db8::7' })).toMatchObject({
+  expect(built({}, { clientAddress: '2001:db8::7', forwardedFor: '2001:db8::7' })).toMatchObject({
     forwarded: 'for="[2001:db8::7]";host="shop.example.com";proto=https',
     'x-forwarded-for': '2001:db8::7',
   });
 });
 
 test('Via names the protocol of the request and comes after those that were there (PRX-07)', () => {
-  expect(built({ via: '1.1 edge' }, {}, '1.0').via).toBe('1.1 edge, 1.0 postern');
+  expect(built({ via: '1.1 edge' }, {}, '1.0').via).toBe(`1.1 edge, 1.0 ${viaName}`);
 });
 
 describe('cookies pass by name, ours never (PRX-04, HD-05)', () => {

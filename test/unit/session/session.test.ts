@@ -143,7 +143,7 @@ test('a store that does not answer is said so, and no cookie is set (S-14)', asy
 });
 
 test('a session that is taken back leaves neither record nor cookie', async () => {
-  const { store, sessions } = newSessions();
+  const { store, calls, sessions } = newSessions();
   let h = '';
   await using app = await serve(
     async (request, response) => {
@@ -155,6 +155,8 @@ test('a session that is taken back leaves neither record nor cookie', async () =
   );
   expect((await new Browser(app).step('/')).setCookies).toEqual([]);
   expect(await store.readSession(h)).toBeNull();
+  // Once, and not again while the response ends: the store may be away by then.
+  expect(calls.filter((call) => call === 'deleteSession')).toHaveLength(1);
   await store.close();
 });
 

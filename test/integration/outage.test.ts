@@ -130,6 +130,26 @@ test('a login while Redis is away fails with 503 and leaves no half of a session
   });
 });
 
+test('a refresh whose answer comes while Redis is away is kept and written when it is back: the rotated token is not lost (TK-08)', async () => {
+  await inHouse(async ({ redis, provider, postern }) => {
+    const alice = await signIn(postern, provider);
+    provider.endpoints.behaviours.token.delayMs = 300;
+    // Counts as activity and asks at once, without waiting for the token to expire.
+    await until(async () => {
+      void alice.call('/bff/refresh', { method: 'POST' }).catch(() => undefined);
+      return provider.endpoints.seen('token', 'refresh_token').length === 1;
+    });
+    await redis.stop();
+    await until(async () =>
+      (await postern.metric('postern_session_store_errors_total')).some((line) => Number(line.split(' ')[1]) > 3),
+    );
+    await redis.start();
+    await until(async () => (await postern.metric('postern_token_refresh_total{outcome="refreshed"}')).length === 1);
+    expect((await alice.call('/api/x')).status).toBe(200);
+    expect(provider.endpoints.seen('token', 'refresh_token')).toHaveLength(1);
+  });
+});
+
 test('twenty outages in a row leave nothing latched: each is over within 5 s, with one log line a transition (ST-05)', async () => {
   await inHouse(async ({ redis, provider, postern }) => {
     const alice = await signIn(postern, provider);

@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { startFaultProxy } from '../support/fault-proxy.ts';
 import { baseConfig, freePort, register, startPosternProcess } from '../support/postern.ts';
 import type { PosternProcess } from '../support/postern.ts';
 import { startRealProvider } from '../support/real-provider.ts';
@@ -111,6 +112,38 @@ test('a replica killed during the refresh is taken over once its attempt has run
     }, 40_000);
     expect(performance.now() - killedAt).toBeLessThan(27_000);
   });
+}, 90_000);
+
+test('a replica that cannot write its answer in time is taken over; when the provider refuses the spent token, its late commit is waited for and used', async () => {
+  const link = await startFaultProxy(redis);
+  onApiCall = answerWithToken;
+  const provider = await startRealProvider({ accessTokenTtlSeconds: 3 });
+  const config = baseConfig(await freePort(), provider, { routes: [{ path: '/api', upstream: apiUrl }] });
+  register(provider, String(config['publicUrl']));
+  const first = await startPosternProcess({ ...config, redis: { url: `redis://127.0.0.1:${link.port}` } });
+  const second = await startPosternProcess({ ...config, redis: { url: redis.url }, listen: '127.0.0.1:0' });
+  try {
+    const alice = await signIn(second, provider);
+    await alice.untilExpired();
+    provider.endpoints.behaviours.token.delayMs = 300;
+    const cutOff = alice.call('/api/x', { on: first });
+    await until(() => refreshesOf(provider).length === 1);
+    link.cut();
+    expect((await cutOff).status).toBe(503);
+    // The attempt runs out, the second takes over, and the provider refuses the token that the first has spent.
+    const healed = until(() => refreshesOf(provider).length === 2, 40_000).then(() => link.heal());
+    await until(async () => {
+      const { status } = await alice.call('/api/x', { on: second });
+      expect([200, 503]).toContain(status);
+      return status === 200;
+    }, 40_000);
+    await healed;
+    expect(refreshesOf(provider)).toHaveLength(2);
+  } finally {
+    await Promise.all([first.stop(), second.stop()]);
+    await provider.close();
+    await link.close();
+  }
 }, 90_000);
 
 test('a logout on one replica is refused on the others at once (SES-08)', async () => {

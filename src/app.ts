@@ -250,9 +250,6 @@ export function createApp({ config, metrics, log }: AppOptions): App {
 
 function createStore(config: Config, log: Logger): { store: Store; reached: { once: boolean; now: boolean } } {
   if (config.redis === undefined) {
-    log.warn(
-      'sessions are kept in this process: one replica only, and a restart ends them all; set redis.url for more',
-    );
     return { store: createMemoryStore({ now }), reached: { once: true, now: true } };
   }
   const reached = { once: false, now: false };

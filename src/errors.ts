@@ -10,7 +10,6 @@ const table = {
   navigation_required: { status: 403, title: 'This address is for the address bar, not for scripts' },
   no_route: { status: 404, title: 'Nothing is served at this address' },
   method_not_allowed: { status: 405, title: 'This method is not allowed here' },
-  payload_too_large: { status: 413, title: 'The request body is too large' },
   misdirected: { status: 421, title: 'This host name is not served here' },
   rate_limited: { status: 429, title: 'Too many requests in a short time' },
   headers_too_large: { status: 431, title: 'The request headers are too large' },

@@ -2,17 +2,19 @@
 import type { TokenEndpointResponse } from 'openid-client';
 import type { Claims } from './token-set.ts';
 
+/** `iat` and `exp` are whole seconds, rounded down: whoever checks `exp` sees the token die up to a second before `expires_in` says. */
+const roundingMs = 1_000;
 /** Providers write absurd lifetimes; beyond this they all mean "long". */
 const longestMs = 365 * 86_400_000;
 
 /**
- * The access token's lifetime in ms, less the time the answer took; undefined when the provider did not say (RFC 6749, 5.1).
+ * The access token's lifetime in ms, less the time the answer took and a second for rounding; undefined when the provider did not say (RFC 6749, 5.1).
  *
  * @param elapsedMs since the request was sent
  */
 export function expiresInMs(response: TokenEndpointResponse, elapsedMs: number): number | undefined {
   if (response.expires_in === undefined) return undefined;
-  return Math.max(0, Math.min(response.expires_in * 1000, longestMs) - Math.max(0, elapsedMs));
+  return Math.max(0, Math.min(response.expires_in * 1000, longestMs) - Math.max(0, elapsedMs) - roundingMs);
 }
 
 /** The refresh token's lifetime in ms (`refresh_expires_in`, Keycloak's member); its 0 means that there is no end. */

@@ -23,6 +23,13 @@ const jobs = {
       return runNpm(['run', '--silent', 'jest', '--', ...options]);
     },
   },
+  'test:chaos': {
+    does: 'what users see while parts fail, as a table (--write: into docs/reliability.md)',
+    start(options) {
+      needRedis();
+      return run(nodeBinary(), [join(root, 'test/chaos/run.ts'), ...options]);
+    },
+  },
   build: { does: 'src/ to dist/', start: build },
   check: { does: 'types, lint, format', start: check },
   bench: {

@@ -9,16 +9,23 @@ import type { SendError } from './http/error-response.ts';
 import { createRequestContexts } from './http/request-context.ts';
 import type { RequestContext } from './http/request-context.ts';
 import { createSecurityHeaders } from './http/security-headers.ts';
+import { createAdminSessions } from './login/admin-sessions.ts';
+import { createBackchannelLogout } from './login/backchannel-logout.ts';
 import { createCallback } from './login/callback.ts';
+import { createEndSession } from './login/end-session.ts';
 import { createEndpointErrors } from './login/endpoint-errors.ts';
+import { createEvents } from './login/events.ts';
+import { createFrontchannelLogout } from './login/frontchannel-logout.ts';
 import { createLoginCounter } from './login/login-counter.ts';
 import { createLogin } from './login/login.ts';
 import { createLogoutCallback, createLogoutContinue } from './login/logout-continue.ts';
 import { createLogoutTickets } from './login/logout-ticket.ts';
 import { createLogout, revokesAtLogout } from './login/logout.ts';
 import { createOwnPagesGate } from './login/own-pages.ts';
+import { createOwnSessions } from './login/own-sessions.ts';
 import { createPendingLogins } from './login/pending-login.ts';
 import { createRefreshNow } from './login/refresh-now.ts';
+import { createSessionLimit } from './login/session-limit.ts';
 import { createSessionDescription, createWhoAmI } from './login/who-am-i.ts';
 import { createProvider } from './oidc/openid-provider.ts';
 import { createApiLane } from './proxy/api-lane.ts';
@@ -29,14 +36,18 @@ import type { RouteTable } from './proxy/routes.ts';
 import { createSpa } from './proxy/spa.ts';
 import type { Spa } from './proxy/spa.ts';
 import { createSessionCookie, hashOf } from './session/cookie.ts';
+import { createEndMarkers } from './session/end-markers.ts';
+import { createSessionIndex } from './session/session-index.ts';
 import { createSessions } from './session/session.ts';
+import { createStreams } from './session/streams.ts';
 import { createMemoryStore } from './store/memory.ts';
+import { redisSettings } from './store/redis-settings.ts';
 import { createRedisStore } from './store/redis.ts';
 import type { Store } from './store/store.ts';
 import type { Logger } from './telemetry/log.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 import { createAccessTokens } from './tokens/access-token.ts';
-import { createKeyRing } from './tokens/key-ring.ts';
+import type { KeyRing } from './tokens/key-ring.ts';
 import { createBox, createTicketBox, createTokenSeal } from './tokens/seal.ts';
 import { createTokenVault } from './tokens/token-vault.ts';
 
@@ -51,14 +62,20 @@ export interface App {
   /** What is neither ours nor an API's: the app, if Postern serves it. */
   spa: Spa;
   sendProblem: SendError;
+  /** /admin on the operations listener, once it is switched on. */
+  admin: RequestListener | undefined;
   /** Whether the store has been reached once since the start: a replica that cannot must not replace one that can. */
   started(): boolean;
   parts(): Record<'store' | 'provider', 'up' | 'down'>;
+  /** Ends what would stay open for hours; browsers come back to another replica. */
+  closeStreams(): void;
   close(): Promise<void>;
 }
 
 export interface AppOptions {
   config: Config;
+  /** Made from `config.session.keys`; it changes with their files. */
+  ring: KeyRing;
   metrics: Metrics;
   log: Logger;
 }
@@ -67,17 +84,15 @@ export interface AppOptions {
 const now = (): number => Math.floor(performance.timeOrigin + performance.now());
 const randomId = (): string => randomBytes(32).toString('base64url');
 
-export function createApp({ config, metrics, log }: AppOptions): App {
+export function createApp({ config, ring, metrics, log }: AppOptions): App {
   const { publicUrl, basePath, session, provider: registration } = config;
   const at = (path: string): string => basePath + path;
-  const ring = createKeyRing(session.keys.map((key) => key.reveal()));
-  const cookieSecrets = ring.all.map((key) => key.derive('cookie', '').toString('base64url'));
   const cookie = createSessionCookie({
     publicUrl,
     baseName: config.cookie.name,
     sameSite: config.cookie.sameSite,
     maxAgeMs: config.cookie.persistent ? session.absoluteTimeout * 1000 : undefined,
-    secrets: cookieSecrets,
+    secrets: () => ring.cookieSecrets(),
   });
   const securityHeaders = createSecurityHeaders({
     https: publicUrl.startsWith('https:'),
@@ -101,6 +116,7 @@ export function createApp({ config, metrics, log }: AppOptions): App {
     hashOf,
     registration,
     lifetimes: { idleMs: session.idleTimeout * 1000, absoluteMs: session.absoluteTimeout * 1000 },
+    nearCache: session.nearCache,
     tokensNeeded: config.routes.some(({ auth, token }) => auth !== 'none' && token !== 'none'),
     now,
     metrics,
@@ -108,8 +124,26 @@ export function createApp({ config, metrics, log }: AppOptions): App {
   });
   const refreshBeforeMs = session.refreshBefore * 1000;
   const accessTokens = createAccessTokens({ store, vault, provider, refreshBeforeMs, now, randomId, metrics, log });
+  const streams = createStreams({
+    store,
+    limits: { perSession: 32, perProcess: config.limits.streams },
+    now,
+    random: Math.random,
+  });
   // Messages of every process fan out from here.
-  store.subscribe((message) => accessTokens.notice(message));
+  store.subscribe({
+    message(message) {
+      // What is kept must be true before those who wait look at it.
+      vault.message(message);
+      accessTokens.notice(message);
+      streams.notice(message);
+    },
+    silence() {
+      vault.silence();
+      streams.silence();
+    },
+    reconnect: () => vault.reconnect(),
+  });
 
   const routes = createRouteTable(config.routes);
   const agents = createUpstreamAgents();
@@ -132,9 +166,23 @@ export function createApp({ config, metrics, log }: AppOptions): App {
   const requireOwnPages = createOwnPagesGate({ rule, metrics });
   const pendingLogins = createPendingLogins({ cookie, box: createBox(ring, 'transaction'), store, now, randomId });
   const tickets = createLogoutTickets({ store, box: createTicketBox(ring), randomId });
-  const sessions = createSessions({ store, cookie, secrets: cookieSecrets, idleSeconds: session.idleTimeout });
+  const sessions = createSessions({
+    store,
+    cookie,
+    secrets: () => ring.cookieSecrets(),
+    idleSeconds: session.idleTimeout,
+  });
+  const index = createSessionIndex({ store, absoluteSeconds: session.absoluteTimeout });
+  const markers = createEndMarkers({ store });
+  const endSession = createEndSession({ index, vault });
+  const ownSessions = createOwnSessions({ cookie, vault, index, endSession, requireOwnPages });
   const describe = createSessionDescription({ accessTokens, claimNames: session.claims });
 
+  const frontchannelLogout: Endpoint = {
+    method: 'GET',
+    path: '/frontchannel-logout',
+    handler: createFrontchannelLogout({ issuer: registration.issuer, provider, index, endSession }),
+  };
   const endpoints: Endpoint[] = [
     // Log in: out to the provider, and back.
     {
@@ -160,6 +208,10 @@ export function createApp({ config, metrics, log }: AppOptions): App {
         pendingLogins,
         sessions,
         vault,
+        index,
+        markers,
+        endSession,
+        limitSessions: createSessionLimit({ most: session.maxPerUser, index, endSession, log }),
         cookie,
         securityHeaders,
         errorUrl: config.login.errorUrl,
@@ -184,6 +236,23 @@ export function createApp({ config, metrics, log }: AppOptions): App {
       path: '/refresh',
       handler: createRefreshNow({ cookie, accessTokens, vault, describe, requireOwnPages }),
     },
+    {
+      method: 'GET',
+      path: '/events',
+      handler: createEvents({
+        cookie,
+        vault,
+        streams,
+        requireOwnPages: createOwnPagesGate({ rule: { ...rule, requireHeader: false }, metrics }),
+        random: Math.random,
+        heartbeatMs: 15_000,
+        metrics,
+      }),
+    },
+    // Where else this user is logged in.
+    { method: 'GET', path: '/sessions', handler: ownSessions.list },
+    { method: 'DELETE', path: '/sessions', handler: ownSessions.endOthers },
+    { method: 'DELETE', path: '/sessions/:handle', handler: ownSessions.endOne },
     // Log out: here first, then at the provider.
     {
       method: 'POST',
@@ -191,6 +260,7 @@ export function createApp({ config, metrics, log }: AppOptions): App {
       handler: createLogout({
         cookie,
         vault,
+        endSession,
         provider,
         tickets,
         requireOwnPages,
@@ -205,6 +275,13 @@ export function createApp({ config, metrics, log }: AppOptions): App {
       handler: createLogoutContinue({ provider, tickets, securityHeaders, returnTo: config.logout.returnTo, randomId }),
     },
     { method: 'GET', path: '/logout/callback', handler: createLogoutCallback({ returnTo: config.logout.returnTo }) },
+    // The provider has logged somebody out.
+    {
+      method: 'POST',
+      path: '/backchannel-logout',
+      handler: createBackchannelLogout({ provider, markers, index, endSession, log }),
+    },
+    ...(config.logout.frontChannel ? [frontchannelLogout] : []),
   ];
 
   const express = createEndpoints({
@@ -235,8 +312,18 @@ export function createApp({ config, metrics, log }: AppOptions): App {
     lane,
     spa,
     sendProblem,
+    admin:
+      config.operations.admin &&
+      createAdminSessions({
+        token: config.operations.admin.token,
+        issuer: registration.issuer,
+        index,
+        endSession,
+        log,
+      }),
     started: () => reached.once,
     parts: () => ({ store: reached.now ? 'up' : 'down', provider: provider.ready() ? 'up' : 'down' }),
+    closeStreams: () => streams.drain(),
     async close() {
       // A refresh token that has just been rotated exists only here until it is written.
       await accessTokens.drain();
@@ -254,7 +341,7 @@ function createStore(config: Config, log: Logger): { store: Store; reached: { on
   }
   const reached = { once: false, now: false };
   const store = createRedisStore({
-    url: config.redis.url.reveal(),
+    ...redisSettings(config.redis),
     now,
     random: Math.random,
     onStateChange(state, cause) {
@@ -264,6 +351,11 @@ function createStore(config: Config, log: Logger): { store: Store; reached: { on
       else
         log.warn({ err: cause }, 'the session store is out of reach: sessions are kept, calls that need one get 503');
     },
+    onMessagesRefused: (cause) =>
+      log.error(
+        { err: cause },
+        'the session store refuses its channel postern:messages: logouts elsewhere are seen only when the store is asked',
+      ),
   });
   return { store, reached };
 }

@@ -18,6 +18,7 @@ const table = {
   upstream_invalid: { status: 502, title: 'The service behind this address gave an answer that cannot be passed on' },
   session_store_unavailable: { status: 503, title: 'Sessions cannot be read at the moment' },
   provider_unavailable: { status: 503, title: 'The identity provider cannot be reached at the moment' },
+  overloaded: { status: 503, title: 'There is no room for this at the moment' },
   upstream_timeout: { status: 504, title: 'The service behind this address did not answer in time' },
 } as const satisfies Record<string, { status: number; title: string }>;
 

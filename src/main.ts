@@ -60,6 +60,8 @@ async function runCommand({ command, options, operands }: Extract<CommandLine, {
       const [method = '', target = ''] = operands;
       return (await import('./cli/route.ts')).route({ method, target }, options, terminal);
     }
+    case 'sessions':
+      return (await import('./cli/sessions.ts')).sessions(operands[0] ?? '', options, { ...terminal, fetch });
   }
 }
 

@@ -56,6 +56,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const operations = createOperations({
     health: () => ({ ready: !draining && app.started(), parts: app.parts() }),
     metrics,
+    admin: app.admin,
   });
   const operationsServer = createHttpServer(operations);
 
@@ -68,6 +69,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     operationsAddress,
     async drain(graceMs) {
       draining = true;
+      app.closeStreams();
       const deadline = setTimeout(() => publicServer.closeAllConnections(), graceMs).unref();
       await close(publicServer);
       clearTimeout(deadline);

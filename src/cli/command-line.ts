@@ -9,7 +9,13 @@ export type CommandLine =
       kind: 'run';
       command: CommandName;
       operands: string[];
-      options: { config: string; explain: boolean; markdown: boolean };
+      options: {
+        config: string;
+        explain: boolean;
+        markdown: boolean;
+        sub: string | undefined;
+        iss: string | undefined;
+      };
     }
   | { kind: 'help'; command?: CommandName }
   | { kind: 'version' }
@@ -68,6 +74,8 @@ function parseCommand(command: CommandName, args: string[]): CommandLine {
       config: typeof values.config === 'string' ? values.config : 'postern.yaml',
       explain: values.explain === true,
       markdown: values.markdown === true,
+      sub: typeof values['sub'] === 'string' ? values['sub'] : undefined,
+      iss: typeof values['iss'] === 'string' ? values['iss'] : undefined,
     },
   };
 }

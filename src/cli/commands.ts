@@ -41,6 +41,16 @@ export const commands = {
     options: { config },
     more: 'Example: postern route GET /api/orders/1',
   },
+  sessions: {
+    summary: 'find the sessions of a user in the running Postern, or end them',
+    operands: ['list|end'],
+    options: {
+      sub: { value: 'SUB', help: 'the user, as the provider names them in the claim sub' },
+      iss: { value: 'URL', help: 'the issuer (default: provider.issuer)' },
+      config,
+    },
+    more: 'Asks the operations listener of this machine, with operations.admin.token. Example: postern sessions end --sub 248289761001',
+  },
 } satisfies Record<string, CommandHelp>;
 
 export type CommandName = keyof typeof commands;

@@ -1,10 +1,14 @@
-// What a session key must be: enough random bytes, readable, and each only once (ASVS 11.2.3; RFC 5869 section 3.3 on weak input keys).
+// Session keys: how long a new one only opens, and what each must be: enough random bytes, readable, and each only once
+// (ASVS 11.2.3; RFC 5869 section 3.3 on weak input keys).
 import type { Finding, RuleContext } from './rule.ts';
+
+/** How long a process knows a new key beside an older one before it signs and seals with it. */
+export const settlingSeconds = 600;
 
 const leastBytes = 32;
 const howToMake = 'make one with: openssl rand -base64 32';
 
-export function keyRules({ draft }: RuleContext): Finding[] {
+export function keyRules({ draft }: Pick<RuleContext, 'draft'>): Finding[] {
   const weakAllowed = draft.insecure?.weakKey === true;
   const seen = new Map<string, number>();
   return (draft.session?.keys ?? []).flatMap((secret, index): Finding[] => {

@@ -1,6 +1,6 @@
 // What the client's registration and its authorization requests must be (OIDC Core 3.1.2.1, RFC 9700 section 2.1, RFC 10017 section 6.1.3.1).
 import { isLoopback } from './network.ts';
-import { reasonFor } from './read-secret.ts';
+import { pemFindings } from './pem.ts';
 import type { Finding, RuleContext } from './rule.ts';
 
 // Postern sets these, each login anew: a fixed value would switch off what they protect, or ask for another flow (RFC 9700 section 2.1.2).
@@ -16,7 +16,10 @@ const ownParameters = new Set([
   'code_challenge_method',
   'request',
   'request_uri',
+  'max_age',
 ]);
+
+const insteadOf: Record<string, string> = { scope: 'list scopes in provider.scopes', max_age: 'set login.maxAge' };
 
 export function providerRules(context: RuleContext): Finding[] {
   return [issuerRules, scopeRules, clientSecretRules, parameterRules, authorityRules].flatMap((rule) => rule(context));
@@ -65,22 +68,10 @@ function parameterRules({ draft: { provider } }: RuleContext): Finding[] {
     .filter((name) => ownParameters.has(name))
     .map((name) => ({
       path: ['provider', 'authorizationParameters', name],
-      message:
-        name === 'scope'
-          ? 'Postern sets this itself; list scopes in provider.scopes'
-          : 'Postern sets this itself; take it out',
+      message: `Postern sets this itself; ${insteadOf[name] ?? 'take it out'}`,
     }));
 }
 
 function authorityRules({ draft: { provider }, readFile }: RuleContext): Finding[] {
-  const file = provider?.tls?.ca?.file;
-  if (file === undefined) return [];
-  const path = ['provider', 'tls', 'ca', 'file'];
-  try {
-    return readFile(file).includes('-----BEGIN CERTIFICATE-----')
-      ? []
-      : [{ path, message: `${file} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)` }];
-  } catch (error) {
-    return [{ path, message: `${file} cannot be read: ${reasonFor(error)}` }];
-  }
+  return pemFindings(['provider', 'tls', 'ca', 'file'], provider?.tls?.ca?.file, 'certificate', readFile);
 }

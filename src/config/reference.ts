@@ -29,19 +29,19 @@ const closing = `## Rules across keys
 
 - \`publicUrl\` and \`provider.issuer\` are https, or http on loopback (\`localhost\`, \`*.localhost\`, \`127.0.0.0/8\`, \`[::1]\`). Elsewhere plain http needs \`insecure.httpPublicUrl\` or \`insecure.httpIssuer\`.
 - \`provider.scopes\` holds \`openid\`. \`provider.clientSecret\` is there, unless \`insecure.publicClient\` is set; both together are a contradiction.
-- \`provider.authorizationParameters\` holds none of the parameters that Postern sets: \`response_type\`, \`response_mode\`, \`client_id\`, \`redirect_uri\`, \`scope\`, \`state\`, \`nonce\`, \`code_challenge\`, \`code_challenge_method\`, \`request\`, \`request_uri\`.
+- \`provider.authorizationParameters\` holds none of the parameters that Postern sets: \`response_type\`, \`response_mode\`, \`client_id\`, \`redirect_uri\`, \`scope\`, \`state\`, \`nonce\`, \`code_challenge\`, \`code_challenge_method\`, \`request\`, \`request_uri\`, \`max_age\` (that is \`login.maxAge\`).
 - \`session.keys\` are base64 of at least 32 bytes that are not all the same, and all different. \`insecure.weakKey\` allows short ones. Make one with \`openssl rand -base64 32\`.
 - \`session.idleTimeout\` is not longer than \`session.absoluteTimeout\`.
 - Each route path stands once. None is \`basePath\`, lies under it or has it underneath; the route \`/\` is possible only without \`spa\`. A route with \`auth: none\` has no \`token\`. No upstream is \`publicUrl\`.
 - The allow-lists \`cookies.request\` and \`cookies.response\` name no cookie of Postern’s own. \`cookie.name\` has no \`__Host-\` or \`__Secure-\` in front: Postern adds the prefix.
 - \`login.errorUrl\` and \`logout.returnTo\` are pages of the app: not under \`basePath\`, and under no route but \`/\`.
-- \`spa.directory\` holds an \`index.html\`. \`listen\` and \`operations.listen\` differ in port.
-- \`redis.url\` begins with \`redis://\` or \`rediss://\`.
+- \`spa.directory\` holds an \`index.html\`. \`listen\` and \`operations.listen\` differ in port. \`operations.admin.token\` has at least 32 characters.
+- \`redis\` holds exactly one of \`url\`, \`sentinel\` and \`cluster\`. \`redis.url\` begins with \`redis://\` or \`rediss://\`, and with \`redis.tls\` only with \`rediss://\`. User name, password and database stand once: in the URL or beside it. \`redis.tls.cert\` and \`redis.tls.key\` come together.
 - The environment has no \`NODE_TLS_REJECT_UNAUTHORIZED=0\` and no \`--insecure-http-parser\` in \`NODE_OPTIONS\`.
 
 ## Warnings
 
-They are printed at start and by \`postern check\`, and stop nothing: secrets written into the file; every \`insecure\` key that is on; a token sent over plain http to a host that is neither loopback nor a cluster’s own
+They are printed at start and by \`postern check\`, and stop nothing: secrets written into the file; every \`insecure\` key that is on; a token sent over plain http, or Redis reached without TLS, on a host that is neither loopback nor a cluster’s own
 (a single label, \`*.svc\`, \`*.local\`); a route that asks for more than the route around it on the same upstream; \`trustedProxies\` that trust everybody; no \`redis\`.
 `;
 
@@ -122,6 +122,7 @@ function kindOf(schema: JsonSchema): string {
   if (schema.pattern === durationPattern.source) return 'duration';
   if (schema.pattern === sizePattern.source) return 'size';
   if (schema.type === 'boolean') return '`true` `false`';
+  if (schema.type === 'integer') return 'whole number';
   return schema.type === 'object' ? 'names and texts' : 'text';
 }
 

@@ -2,17 +2,21 @@
 import { keyRules } from './key-rules.ts';
 import { isLoopback, isSameListener } from './network.ts';
 import { providerRules } from './provider-rules.ts';
+import { redisRules } from './redis-rules.ts';
 import { routeRules } from './route-rules.ts';
 import type { Finding, RuleContext } from './rule.ts';
 import type { Config } from './schema.ts';
 import type { Draft } from './shape.ts';
 import { formatDuration } from './units.ts';
 
+const leastAdminTokenLength = 32;
+
 /** Everything that the values, each of them right, do wrong together. */
 export function brokenRules(context: RuleContext): Finding[] {
   const rules = [
     publicUrlRules,
     listenRules,
+    adminRules,
     lifetimeRules,
     redisRules,
     cookieRules,
@@ -64,6 +68,18 @@ function listenRules({ draft: { listen, operations } }: RuleContext): Finding[] 
   ];
 }
 
+// Whoever guesses it can log everybody out.
+function adminRules({ draft: { operations } }: RuleContext): Finding[] {
+  const length = operations?.admin?.token?.reveal().length ?? Infinity;
+  if (length >= leastAdminTokenLength) return [];
+  return [
+    {
+      path: ['operations', 'admin', 'token'],
+      message: `has ${length} characters, and at least ${leastAdminTokenLength} are needed; make one with: openssl rand -base64 32`,
+    },
+  ];
+}
+
 function hasAddress(address: Draft<Config['listen']> | undefined): address is Config['listen'] {
   return address?.host !== undefined && address.port !== undefined;
 }
@@ -75,17 +91,6 @@ function lifetimeRules({ draft: { session } }: RuleContext): Finding[] {
     {
       path: ['session', 'idleTimeout'],
       message: `${formatDuration(session.idleTimeout)} is longer than session.absoluteTimeout (${formatDuration(session.absoluteTimeout)}), so it would never count; make it shorter`,
-    },
-  ];
-}
-
-function redisRules({ draft: { redis } }: RuleContext): Finding[] {
-  const url = redis?.url?.reveal();
-  if (url === undefined || (/^rediss?:\/\/[^/]/.test(url) && URL.canParse(url))) return [];
-  return [
-    {
-      path: ['redis', 'url'],
-      message: 'must be a URL such as redis://host:6379/0 or rediss://user:password@host:6379/0',
     },
   ];
 }

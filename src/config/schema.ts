@@ -1,6 +1,7 @@
 // The configuration file's shape: one zod schema, from which come the checks, the defaults, the JSON Schema and the reference page.
 // Rules that span several keys are in rules.ts; the sentences about wrong values in issues.ts.
 import * as z from 'zod';
+import { redisSection } from './redis-schema.ts';
 import { route } from './route-schema.ts';
 import {
   cookieName,
@@ -87,12 +88,37 @@ export function createConfigSchema(readSecret: ReadSecret, resolvePath: (path: s
     keys: z
       .array(secret)
       .min(1)
-      .describe('Server keys, 32 random bytes each, base64. The first signs and seals, all of them open.'),
+      .describe(
+        'Server keys, 32 random bytes each, base64, newest first. All of them open; a new first one signs and seals after ten minutes.',
+      ),
     idleTimeout: duration.prefault('30m').describe('A session without activity ends after this.'),
     absoluteTimeout: duration.prefault('12h').describe('A session ends after this, whatever happens.'),
     refreshBefore: duration
       .prefault('1m')
       .describe('How long before its expiry an access token is refreshed (at most a fifth of its lifetime).'),
+    nearCache: z
+      .strictObject({
+        enabled: z
+          .boolean()
+          .default(true)
+          .describe(
+            'Keep opened sessions in the process for up to 5 s, as long as messages of the store are known to arrive.',
+          ),
+        maxEntries: z
+          .int()
+          .min(1)
+          .max(1_000_000)
+          .default(10_000)
+          .describe('The most sessions kept; the least used go first.'),
+      })
+      .prefault({})
+      .describe('Saves the store a command per call.'),
+    maxPerUser: z
+      .int('a whole number of sessions')
+      .min(1, 'at least 1')
+      .max(1_000, 'at most 1000')
+      .optional()
+      .describe('How many sessions a user may have; a login beyond that ends the oldest. Any number unless given.'),
     claims: z.array(text).default(standardProfileClaims).describe('The claims that /bff/session shows beside sub.'),
   });
 
@@ -122,6 +148,12 @@ export function createConfigSchema(readSecret: ReadSecret, resolvePath: (path: s
         listen: listenAddress
           .prefault('127.0.0.1:9090')
           .describe('Where /livez, /readyz and /metrics are. Never the public listener.'),
+        admin: z
+          .strictObject({
+            token: secret.describe('What /admin/sessions asks for as the Bearer token: at least 32 characters.'),
+          })
+          .optional()
+          .describe('Switches /admin/sessions on: find the sessions of a user, end them.'),
       })
       .prefault({})
       .describe('What operators and machines ask.'),
@@ -131,8 +163,7 @@ export function createConfigSchema(readSecret: ReadSecret, resolvePath: (path: s
       .describe('Addresses or networks (CIDR) of the proxies in front that may say who the client is.'),
     provider: provider.describe('The OpenID provider.'),
     session: session.describe('Sessions: keys and lifetimes.'),
-    redis: z
-      .strictObject({ url: secret.describe('redis://… or rediss://…; a secret, because it may hold a password.') })
+    redis: redisSection(secret, path)
       .optional()
       .describe('Where sessions are kept. Without it they live in this process: one replica, gone at restart.'),
     routes: z.array(route).default([]).describe('What is proxied.'),
@@ -176,6 +207,11 @@ export function createConfigSchema(readSecret: ReadSecret, resolvePath: (path: s
           .array(z.enum(loginParameters))
           .default(['prompt', 'login_hint', 'ui_locales'])
           .describe('Query parameters of /bff/login that are passed to the provider.'),
+        maxAge: duration
+          .optional()
+          .describe(
+            'How long ago a person may have logged in at the provider: sent as max_age, and auth_time is checked. Without it the provider decides.',
+          ),
       })
       .prefault({})
       .describe('How logins begin and where failed ones end.'),
@@ -189,11 +225,22 @@ export function createConfigSchema(readSecret: ReadSecret, resolvePath: (path: s
           ),
         idTokenHint: z.boolean().default(true).describe('false: the provider is told client_id alone.'),
         returnTo: ownPath.default('/').describe('The path that a logout ends on.'),
+        frontChannel: z
+          .boolean()
+          .default(false)
+          .describe('true: the provider may end sessions through a frame in the browser, at /bff/frontchannel-logout.'),
       })
       .prefault({})
       .describe('What a logout does at the provider, and where it ends.'),
     limits: z
-      .strictObject({ headers: headSize.prefault('32kb').describe('The largest request head; more gets 431.') })
+      .strictObject({
+        headers: headSize.prefault('32kb').describe('The largest request head; more gets 431.'),
+        streams: z
+          .int()
+          .min(1)
+          .default(10_000)
+          .describe('The most event streams open at once in one process; more get 503.'),
+      })
       .prefault({})
       .describe('How much a request may ask for.'),
     log: z

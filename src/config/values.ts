@@ -42,21 +42,8 @@ export const origin = z.string(anOrigin).refine(isOrigin, anOrigin);
 const anHttpUrl = 'an http or https URL without query, fragment or user name';
 export const httpUrl = z.string(anHttpUrl).refine(isHttpUrl, anHttpUrl);
 
-const hostAndPort = 'host:port, such as 0.0.0.0:8080 or [::]:8080';
-export const listenAddress = z.codec(
-  z
-    .string(hostAndPort)
-    .regex(/^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):\d{1,5}$/, { error: hostAndPort, abort: true })
-    .refine((address) => portOf(address) <= 65535, 'host:port with a port of at most 65535'),
-  z.object({ host: z.string(), port: z.number() }),
-  {
-    decode: (address) => ({
-      host: address.slice(0, address.lastIndexOf(':')).replace(/^\[|\]$/g, ''),
-      port: portOf(address),
-    }),
-    encode: ({ host, port }) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`),
-  },
-);
+export const listenAddress = hostAndPort('host:port, such as 0.0.0.0:8080 or [::]:8080', 0);
+export const serverAddress = hostAndPort('host:port, such as redis-1:6379', 1);
 
 // Only characters that every back end reads alike, so that a route means one thing.
 const aRoutePath = 'a path such as /api or /api/orders, of letters, digits and - . _ ~, without a slash at its end';
@@ -99,6 +86,24 @@ export function secretValue(readSecret: ReadSecret, path: ReturnType<typeof mach
       encode: (secret) => secret.toSource(),
     })
     .meta({ writeOnly: true });
+}
+
+function hostAndPort(phrase: string, leastPort: number) {
+  return z.codec(
+    z
+      .string(phrase)
+      .regex(/^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):\d{1,5}$/, { error: phrase, abort: true })
+      .refine((address) => portOf(address) >= leastPort, phrase)
+      .refine((address) => portOf(address) <= 65535, 'host:port with a port of at most 65535'),
+    z.object({ host: z.string(), port: z.number() }),
+    {
+      decode: (address) => ({
+        host: address.slice(0, address.lastIndexOf(':')).replace(/^\[|\]$/g, ''),
+        port: portOf(address),
+      }),
+      encode: ({ host, port }) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`),
+    },
+  );
 }
 
 function durationUpTo(most: string) {

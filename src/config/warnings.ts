@@ -12,6 +12,7 @@ export function warningsFor(config: Config): Finding[] {
     ...writtenSecrets(config),
     ...insecureSwitches(config),
     ...unencryptedTokens(config),
+    ...unencryptedRedis(config),
     ...strictUnderLoose(config),
     ...trustInEverybody(config),
     ...oneReplica(config),
@@ -24,6 +25,8 @@ function writtenSecrets({ provider, session, redis }: Config): Finding[] {
     ...session.keys.map((secret, index) => ({ path: ['session', 'keys', index], secret })),
     // A Redis URL is a secret only when it holds a password.
     { path: ['redis', 'url'], secret: hasPassword(redis?.url) ? redis?.url : undefined },
+    { path: ['redis', 'password'], secret: redis?.password },
+    { path: ['redis', 'sentinel', 'password'], secret: redis?.sentinel?.password },
   ];
   return secrets
     .filter(({ secret }) => secret?.origin === inTheFileItself)
@@ -59,6 +62,24 @@ function unencryptedTokens({ routes }: Config): Finding[] {
       { path: ['routes', index, 'upstream'], message: `the token travels unencrypted to ${upstream.host}; use https` },
     ];
   });
+}
+
+// The tokens are sealed before they travel; who is logged in, and the password of Redis, are not (ASVS 12.3.1).
+function unencryptedRedis({ redis }: Config): Finding[] {
+  if (redis === undefined || redis.tls !== undefined) return [];
+  const url = redis.url === undefined ? undefined : new URL(redis.url.reveal());
+  if (url?.protocol === 'rediss:') return [];
+  const nodes = redis.sentinel?.nodes ?? redis.cluster?.nodes ?? [];
+  const hosts = url === undefined ? nodes.map(({ host }) => host) : [url.hostname];
+  return hosts.filter(isFarAway).map((host) => ({
+    path: ['redis'],
+    message: `who is logged in travels unencrypted to ${host}; use rediss:// or redis.tls`,
+  }));
+}
+
+function isFarAway(host: string): boolean {
+  const url = new URL(`http://${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}`);
+  return !isLoopback(url) && !isClusterInternal(url);
 }
 
 function carriesToken({ auth, token }: RouteConfig): boolean {

@@ -8,8 +8,8 @@ import type { SecurityHeaders } from './security-headers.ts';
 
 /** One row of the table in app.ts. */
 export interface Endpoint {
-  method: 'GET' | 'POST';
-  /** Below the base path. */
+  method: 'GET' | 'POST' | 'DELETE';
+  /** Below the base path; `:name` is a parameter. Several methods may share a path. */
   path: string;
   handler: RequestHandler;
 }
@@ -33,11 +33,13 @@ export function createEndpoints({ basePath, endpoints, securityHeaders, onError 
     response.setHeaders(ownHeaders);
     next();
   });
-  for (const { method, path, handler } of endpoints) {
+  for (const [path, rows] of Map.groupBy(endpoints, ({ path }) => path)) {
+    const allow = rows.map(({ method }) => method).join(', ');
     app.all(basePath + path, (request, response, next) => {
       contextFor(request).route = basePath + path;
-      if (request.method !== method) throw new PosternError('method_not_allowed', { headers: { allow: method } });
-      return handler(request, response, next);
+      const row = rows.find(({ method }) => method === request.method);
+      if (row === undefined) throw new PosternError('method_not_allowed', { headers: { allow } });
+      return row.handler(request, response, next);
     });
   }
   app.use(basePath, () => {

@@ -1,5 +1,5 @@
 // Liveness, readiness and metrics, on a listener that is never public (OWASP ASVS 5.0 V13.4.5).
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Metrics } from '../telemetry/metrics.ts';
 
 /** What readiness says. Only `ready` decides about traffic: an outage of a part must not take every replica out of service at once. */
@@ -9,13 +9,19 @@ export interface Health {
   parts: Readonly<Record<string, 'up' | 'down'>>;
 }
 
-/** The request handler of the operations listener: GET /livez, /readyz, /metrics. */
-export function createOperations(options: { health: () => Health; metrics: Metrics }) {
-  const { health, metrics } = options;
+/** The request handler of the operations listener: GET /livez, /readyz, /metrics; `admin`, where given, answers everything under /admin/. */
+export function createOperations(options: {
+  health: () => Health;
+  metrics: Metrics;
+  admin: RequestListener | undefined;
+}): RequestListener {
+  const { health, metrics, admin } = options;
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url?.split('?')[0];
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
+    if (admin !== undefined && path?.startsWith('/admin/') === true) {
+      admin(request, response);
+    } else if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.writeHead(405, { allow: 'GET, HEAD' }).end();
     } else if (path === '/livez') {
       sendJson(response, 200, { status: 'alive' });
@@ -33,7 +39,7 @@ export function createOperations(options: { health: () => Health; metrics: Metri
     }
   }
 
-  return (request: IncomingMessage, response: ServerResponse): void => {
+  return (request, response) => {
     answer(request, response).catch(() => response.destroy());
   };
 }

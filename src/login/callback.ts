@@ -8,20 +8,29 @@ import type { Provider } from '../oidc/provider.ts';
 import type { Claims, TokenSet } from '../oidc/token-set.ts';
 import { hashOf } from '../session/cookie.ts';
 import type { SessionCookie } from '../session/cookie.ts';
+import type { EndMarkers } from '../session/end-markers.ts';
+import type { SessionIndex } from '../session/session-index.ts';
 import type { SessionRecord, Sessions } from '../session/session.ts';
+import type { EndReason } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TokenVault } from '../tokens/token-vault.ts';
 import { redirect, sendPage } from './answers.ts';
+import type { EndSession } from './end-session.ts';
 import type { PendingLogin, PendingLogins } from './pending-login.ts';
 import { queryOf } from './query.ts';
+import type { LimitSessions } from './session-limit.ts';
 import { shownClaims } from './shown-claims.ts';
 
 export interface CallbackOptions {
   provider: Pick<Provider, 'finishLogin' | 'revoke'>;
   pendingLogins: PendingLogins;
   sessions: Sessions;
-  vault: Pick<TokenVault, 'put' | 'end'>;
+  vault: Pick<TokenVault, 'put'>;
+  index: Pick<SessionIndex, 'add'>;
+  markers: Pick<EndMarkers, 'hasEnded'>;
+  endSession: EndSession;
+  limitSessions: LimitSessions;
   cookie: SessionCookie;
   securityHeaders: SecurityHeaders;
   /** A path of the app that takes `?error=<code>`. */
@@ -53,7 +62,7 @@ const protocolParameters = [
 
 /** Answers 303 to where the login was to end, or fails: 400 `login_failed`, 503; the session that was there stays untouched then. */
 export function createCallback(options: CallbackOptions): RequestHandler {
-  const { provider, pendingLogins, sessions, vault, cookie, metrics, log } = options;
+  const { provider, pendingLogins, sessions, vault, index, endSession, cookie, metrics, log } = options;
 
   // The Strict session cookie does not come along from the provider, so whether this browser is signed in is asked from a page of ours.
   function askTheBrowser(response: Response): void {
@@ -84,24 +93,44 @@ export function createCallback(options: CallbackOptions): RequestHandler {
 
   async function signIn(request: Request, response: Response, login: PendingLogin, tokens: TokenSet): Promise<void> {
     const presented = cookie.read(request.headers.cookie);
-    try {
-      const sessionId = await sessions.rotate(request, response, recordOf(request, tokens.claims));
-      await vault.put(sessionId, tokens);
-    } catch (cause) {
-      await abandon(request, tokens);
-      throw cause;
+    const record = recordOf(request, tokens.claims);
+    if (!(await write(request, response, { record, tokens }))) {
+      log.info({ requestId: contextFor(request).requestId }, 'login failed: the provider ended it meanwhile');
+      fail(response, 'login_failed');
+      return;
     }
     const replaced = new Set([login.replaces, presented.kind === 'valid' ? presented.h : undefined]);
-    for (const h of replaced) if (h !== undefined) await vault.end(h, 'replaced');
+    for (const h of replaced) if (h !== undefined) await endSession(h, 'replaced');
+    await options.limitSessions(record);
+    log.info({ requestId: contextFor(request).requestId }, 'login');
     redirect(response, 303, login.returnTo);
   }
 
+  // The order matters: who looks for sessions to end finds this one in the index, or has left a marker that is read when everything is written.
+  async function write(
+    request: Request,
+    response: Response,
+    { record, tokens }: { record: SessionRecord; tokens: TokenSet },
+  ): Promise<boolean> {
+    try {
+      const sessionId = await sessions.rotate(request, response, record);
+      await index.add(hashOf(sessionId), record);
+      await vault.put(sessionId, tokens);
+      if (!(await options.markers.hasEnded(record))) return true;
+    } catch (cause) {
+      await abandon(request, tokens, 'revoked');
+      throw cause;
+    }
+    await abandon(request, tokens, 'back-channel');
+    return false;
+  }
+
   // The store may have written and not said so: whatever is there of the new session goes, and the tokens are handed back.
-  async function abandon(request: Request, { refreshToken }: TokenSet): Promise<void> {
+  async function abandon(request: Request, { refreshToken }: TokenSet, reason: EndReason): Promise<void> {
+    if (typeof request.sessionID === 'string') await endSession(hashOf(request.sessionID), reason);
     await sessions
       .destroy(request)
       .catch((error: unknown) => log.warn({ err: error }, 'a session record was not removed'));
-    if (typeof request.sessionID === 'string') await vault.end(hashOf(request.sessionID), 'revoked');
     if (refreshToken !== undefined) void provider.revoke(refreshToken);
   }
 
@@ -113,6 +142,7 @@ export function createCallback(options: CallbackOptions): RequestHandler {
       claims: shownClaims(claims, options.claimNames),
       clientId: options.clientId,
       createdAt: options.now(),
+      issuedAt: Number(claims['iat']) * 1000,
       device: deviceOf(request.headers['user-agent']),
     };
   }
@@ -128,7 +158,6 @@ export function createCallback(options: CallbackOptions): RequestHandler {
     switch (outcome.kind) {
       case 'signed-in':
         await signIn(request, response, flow.login, outcome.tokens);
-        log.info({ requestId }, 'login');
         break;
       case 'refused':
         log.info({ requestId, error: outcome.error }, 'login refused by the provider');

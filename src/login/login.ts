@@ -20,7 +20,7 @@ export interface LoginOptions {
   loginCounter: LoginCounter;
   cookie: SessionCookie;
   securityHeaders: SecurityHeaders;
-  settings: Pick<Config['login'], 'crossSite' | 'parameters'>;
+  settings: Pick<Config['login'], 'crossSite' | 'parameters' | 'maxAge'>;
   /** From `publicUrl`. */
   origin: string;
   /** The path of this endpoint. */
@@ -70,7 +70,7 @@ export function createLogin(options: LoginOptions): RequestHandler {
     if (!loginCounter.count(request, response)) {
       throw new PosternError('rate_limited', { retryAfterSeconds: loginWindowSeconds });
     }
-    const { url, checks } = await provider.startLogin(parameters);
+    const { url, checks } = await provider.startLogin(withMaxAge(parameters, settings.maxAge));
     const session = cookie.read(request.headers.cookie);
     pendingLogins.begin(request, response, {
       checks,
@@ -94,4 +94,11 @@ function readParameters(query: URLSearchParams, allowed: Config['login']['parame
     return value !== undefined && accepted[name].test(value) ? [[name, value]] : [];
   });
   return Object.fromEntries(entries) as Record<string, string>;
+}
+
+// An application may ask for a fresher login than the configuration does, never for a staler one.
+function withMaxAge(parameters: Record<string, string>, mostSeconds: number | undefined): Record<string, string> {
+  if (mostSeconds === undefined) return parameters;
+  const { max_age: asked = Infinity } = parameters;
+  return { ...parameters, max_age: String(Math.min(Number(asked), Math.floor(mostSeconds))) };
 }

@@ -11,12 +11,14 @@ import type { SessionCookie } from '../session/cookie.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { TokenVault } from '../tokens/token-vault.ts';
 import { redirect } from './answers.ts';
+import type { EndSession } from './end-session.ts';
 import type { LogoutTickets } from './logout-ticket.ts';
 import type { RequireOwnPages } from './own-pages.ts';
 
 export interface LogoutOptions {
   cookie: SessionCookie;
-  vault: Pick<TokenVault, 'load' | 'end'>;
+  vault: Pick<TokenVault, 'load'>;
+  endSession: EndSession;
   provider: Pick<Provider, 'revoke'>;
   tickets: LogoutTickets;
   requireOwnPages: RequireOwnPages;
@@ -37,7 +39,7 @@ export function createLogout(options: LogoutOptions): RequestHandler {
   async function end({ sessionId, h }: { sessionId: string; h: string }): Promise<Tokens | undefined> {
     // Read before it is gone: what the provider needs to be told is sealed in it.
     const loaded = await vault.load(sessionId);
-    if ((await vault.end(h, 'logout')) === 'pending') {
+    if ((await options.endSession(h, 'logout')) === 'pending') {
       throw new PosternError('session_store_unavailable', { retryAfterSeconds: 2 });
     }
     return loaded.kind === 'signed-in' ? loaded.session.tokens : undefined;

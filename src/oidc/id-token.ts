@@ -1,20 +1,14 @@
-// The ID token's signature and the rules that openid-client leaves out (OpenID Connect Core 3.1.3.7 and 3.1.3.8, RFC 8725).
+// The rules for ID tokens that openid-client leaves out, the signature first (OpenID Connect Core 3.1.3.7 and 3.1.3.8, RFC 8725).
 // openid-client could verify signatures too, but asks for new keys at most once a minute, so that a login just after a key rotation would fail.
 import { createHash } from 'node:crypto';
-import { compactVerify, createLocalJWKSet, createRemoteJWKSet, customFetch, decodeJwt, errors } from 'jose';
-import type { CompactJWSHeaderParameters, CompactVerifyGetKey } from 'jose';
-import { ProviderFailure, describeFailure } from './failure.ts';
-import { CallFailure } from './http.ts';
-import type { ProviderFetch } from './http.ts';
-import { signingAlgorithms } from './metadata.ts';
+import { decodeJwt } from 'jose';
+import type { CompactJWSHeaderParameters } from 'jose';
+import { ProviderFailure } from './failure.ts';
 import type { Metadata } from './metadata.ts';
 import type { IdTokenCheck } from './provider.ts';
+import { classifyVerification } from './signing-keys.ts';
+import type { SigningKeys } from './signing-keys.ts';
 
-type KeySet = ReturnType<typeof createRemoteJWKSet>;
-
-/** A new key is asked for at most once in this time, whatever key ids strangers invent. */
-const cooldownMs = 1_000;
-const keysLiveMs = 600_000;
 /** An ID token comes straight from the provider: one that was issued this far from now means a replay or a wrong clock. */
 const clocksDifferMs = 300_000;
 
@@ -25,53 +19,20 @@ export interface IdTokenVerifier {
   isValidByKeysAtHand(idToken: string, metadata: Metadata, accessToken: string): Promise<boolean>;
 }
 
-export function createIdTokenVerifier(options: { fetch: ProviderFetch; now: () => number }): IdTokenVerifier {
-  const { now } = options;
-  let keys: { uri: string; set: KeySet } | undefined;
-  let failedAt = -Infinity;
-
-  // jose has a cool-down between successful fetches only: without this, every token would ask again while the keys are out of reach.
-  const fetch: ProviderFetch = async (url, init) => {
-    if (now() - failedAt < cooldownMs) throw new CallFailure('cooling_down', { sent: false, answered: false });
-    try {
-      const response = await options.fetch(url, init);
-      if (response.status !== 200) failedAt = now();
-      return response;
-    } catch (error) {
-      failedAt = now();
-      throw error;
-    }
-  };
-
-  function keySet(uri: string): KeySet {
-    if (keys?.uri !== uri) {
-      const set = createRemoteJWKSet(new URL(uri), {
-        [customFetch]: fetch,
-        cooldownDuration: cooldownMs,
-        cacheMaxAge: keysLiveMs,
-      });
-      keys = { uri, set };
-    }
-    return keys.set;
-  }
-
+export function createIdTokenVerifier(keys: SigningKeys): IdTokenVerifier {
   return {
     async verify(idToken, metadata, accessToken) {
       try {
-        const header = await verifySignature(idToken, keySet(metadata.jwks_uri), signingAlgorithms(metadata));
-        checkBeyondSignature(idToken, header, accessToken);
+        checkBeyondSignature(idToken, await keys.verify(idToken, metadata), accessToken);
         return { kind: 'valid' };
       } catch (error) {
-        return { kind: keysOutOfReach(error) ? 'unavailable' : 'invalid', cause: describeJoseFailure(error) };
+        return classifyVerification(error);
       }
     },
 
     async isValidByKeysAtHand(idToken, metadata, accessToken) {
-      const atHand = keySet(metadata.jwks_uri).jwks();
-      if (atHand === undefined) return false;
       try {
-        const header = await verifyWithAnyKey(idToken, createLocalJWKSet(atHand), signingAlgorithms(metadata));
-        checkBeyondSignature(idToken, header, accessToken);
+        checkBeyondSignature(idToken, await keys.verifyByKeysAtHand(idToken, metadata), accessToken);
         return true;
       } catch {
         return false;
@@ -84,38 +45,6 @@ function checkBeyondSignature(idToken: string, header: CompactJWSHeaderParameter
   // An access token or logout token of the same issuer is no ID token (RFC 8725, 3.11).
   if (header.typ !== undefined && !/^(?:application\/)?jwt$/i.test(header.typ)) throw broken('typ', 'is not JWT');
   if (accessToken !== undefined) checkAccessTokenHash(idToken, accessToken, header.alg);
-}
-
-async function verifySignature(
-  idToken: string,
-  keys: KeySet,
-  algorithms: string[],
-): Promise<CompactJWSHeaderParameters> {
-  try {
-    return await verifyWithAnyKey(idToken, keys, algorithms);
-  } catch (error) {
-    // Providers also rotate without a key id, or under the same one: look once whether the keys have changed.
-    if (!(error instanceof errors.JWSSignatureVerificationFailed) || keys.coolingDown) throw error;
-    await keys.reload();
-    return await verifyWithAnyKey(idToken, keys, algorithms);
-  }
-}
-
-async function verifyWithAnyKey(
-  idToken: string,
-  keys: CompactVerifyGetKey,
-  algorithms: string[],
-): Promise<CompactJWSHeaderParameters> {
-  try {
-    return (await compactVerify(idToken, keys, { algorithms })).protectedHeader;
-  } catch (error) {
-    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
-    for await (const key of error) {
-      const verified = await compactVerify(idToken, key, { algorithms }).catch(() => undefined);
-      if (verified !== undefined) return verified.protectedHeader;
-    }
-    throw new errors.JWSSignatureVerificationFailed();
-  }
 }
 
 /**
@@ -165,20 +94,6 @@ function checkAccessTokenHash(idToken: string, accessToken: string, algorithm: s
   if (digest.subarray(0, digest.length / 2).toString('base64url') !== expected) {
     throw broken('at_hash', 'does not belong to the access token');
   }
-}
-
-function keysOutOfReach(error: unknown): boolean {
-  const about = [errors.JWKSTimeout, errors.JWKSInvalid];
-  return error instanceof CallFailure || about.some((kind) => error instanceof kind) || isPlainJoseError(error);
-}
-
-// jose's own class, and none of its subclasses, says that the answer was not 200 or not JSON.
-function isPlainJoseError(error: unknown): boolean {
-  return error instanceof errors.JOSEError && error.code === 'ERR_JOSE_GENERIC';
-}
-
-function describeJoseFailure(error: unknown): ProviderFailure {
-  return error instanceof errors.JOSEError ? new ProviderFailure(error.code, error.message) : describeFailure(error);
 }
 
 function broken(claim: string, what: string): ProviderFailure {

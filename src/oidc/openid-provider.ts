@@ -12,10 +12,12 @@ import { createDiscovery } from './discovery.ts';
 import { describeFailure } from './failure.ts';
 import { createProviderHttp } from './http.ts';
 import { createIdTokenVerifier } from './id-token.ts';
+import { createLogoutTokenVerifier } from './logout-token.ts';
 import type { Metadata } from './metadata.ts';
 import type { LoginChecks, Provider } from './provider.ts';
 import { createRefreshGrant } from './refresh-grant.ts';
 import { createRevocation } from './revocation.ts';
+import { createSigningKeys } from './signing-keys.ts';
 import { createTokenEndpoint } from './token-endpoint.ts';
 
 export interface ProviderOptions {
@@ -42,7 +44,9 @@ export function createProvider(options: ProviderOptions): Provider {
   const discovery = createDiscovery({ issuer, clientId, fetch: http.pooled(callMs), now, log });
   const connect = createClient({ settings, discovery });
   const tokenEndpoint = createTokenEndpoint({ http, breaker: new CircuitBreaker(now), now });
-  const idTokens = createIdTokenVerifier({ fetch: http.pooled(callMs), now });
+  const keys = createSigningKeys({ fetch: http.pooled(callMs), now });
+  const idTokens = createIdTokenVerifier(keys);
+  const logoutTokens = createLogoutTokenVerifier({ keys, clientId, now });
   const { finishLogin } = createCodeGrant({ settings, redirectUri, connect, tokenEndpoint, http, idTokens, now, log });
   const { refresh } = createRefreshGrant({ clientId, connect, tokenEndpoint, idTokens, now });
   const revocation = createRevocation({ connect, http, now, log });
@@ -90,6 +94,14 @@ export function createProvider(options: ProviderOptions): Provider {
     async verifyIdToken(idToken) {
       try {
         return await idTokens.verify(idToken, await discovery.current());
+      } catch (cause) {
+        return { kind: 'unavailable', cause };
+      }
+    },
+
+    async verifyLogoutToken(logoutToken) {
+      try {
+        return await logoutTokens.verify(logoutToken, await discovery.current());
       } catch (cause) {
         return { kind: 'unavailable', cause };
       }

@@ -41,6 +41,23 @@ export type RefreshOutcome =
 export type IdTokenCheck =
   { kind: 'valid' } | { kind: 'invalid'; cause: unknown } | { kind: 'unavailable'; cause: unknown };
 
+/** What a valid logout token asks for (OIDC Back-Channel Logout 1.0, section 2.4): the end of a session at the provider, or of everything of a user. */
+export type ProviderLogout = {
+  iss: string;
+  jti: string;
+  /** Epoch ms, on the provider's clock. */
+  issuedAt: number;
+  /** How long the token is valid, from now. */
+  validSeconds: number;
+} & ({ sid: string; sub: string | undefined } | { sid: undefined; sub: string });
+
+export type LogoutTokenCheck =
+  | { kind: 'valid'; logout: ProviderLogout }
+  /** `cause` names the rule that it breaks. */
+  | { kind: 'invalid'; cause: Error }
+  /** The provider's keys are out of reach: nothing is known about the token. */
+  | { kind: 'unavailable'; cause: unknown };
+
 /** What a logout sends the browser to; null when the provider has no end_session_endpoint. */
 export interface EndSession {
   endpoint: string;
@@ -56,6 +73,8 @@ export interface Provider {
   refresh(tokens: Tokens, signal: AbortSignal): Promise<RefreshOutcome>;
   /** Verifies an ID token's signature, with new keys if it must; for a refreshed one whose tokens have been kept. */
   verifyIdToken(idToken: string): Promise<IdTokenCheck>;
+  /** Everything that makes a logout token valid, save that it was not used before. */
+  verifyLogoutToken(logoutToken: string): Promise<LogoutTokenCheck>;
   /** Revokes the refresh token, and with it the grant (RFC 7009). True when the provider confirmed, or has no such endpoint. */
   revoke(refreshToken: string): Promise<boolean>;
   /** OIDC RP-Initiated Logout 1.0, section 2. */

@@ -26,8 +26,8 @@ export interface SessionCookieOptions {
   sameSite: 'strict' | 'lax';
   /** Makes the cookie outlive the browser. */
   maxAgeMs: number | undefined;
-  /** Signing secrets: the first signs, all verify. */
-  secrets: readonly string[];
+  /** The signing secrets of this moment: the first signs, all verify. */
+  secrets: () => readonly string[];
 }
 
 // 32 random bytes in base64url: anything else was not made by us.
@@ -39,8 +39,6 @@ export function createSessionCookie(options: SessionCookieOptions): SessionCooki
   const secure = url.protocol === 'https:';
   // Cookies ignore ports: without the port in its name, two apps on one loopback host would share the cookie.
   const name = secure ? `__Host-Http-${baseName}` : `${baseName}-${url.port === '' ? '80' : url.port}`;
-  const signingSecret = secrets[0];
-  if (signingSecret === undefined) throw new Error('A session cookie needs a signing secret');
 
   return {
     name,
@@ -56,14 +54,18 @@ export function createSessionCookie(options: SessionCookieOptions): SessionCooki
       if (values.length === 0) return { kind: 'absent' };
       const [value] = values;
       if (values.length > 1 || value === undefined) return { kind: 'invalid' };
-      const sessionId = verify(value, secrets);
+      const sessionId = verify(value, secrets());
       return sessionId === undefined ? { kind: 'invalid' } : { kind: 'valid', sessionId, h: hashOf(sessionId) };
     },
     withoutSession(cookieHeader) {
       const kept = pairsOf(cookieHeader).filter((pair) => nameOf(pair) !== name);
       return kept.length === 0 ? undefined : kept.join('; ');
     },
-    valueFor: (sessionId) => encodeURIComponent(`s:${sign(sessionId, signingSecret)}`),
+    valueFor(sessionId) {
+      const [signing] = secrets();
+      if (signing === undefined) throw new Error('A session cookie needs a signing secret');
+      return encodeURIComponent(`s:${sign(sessionId, signing)}`);
+    },
     isOwn: (cookieName) =>
       cookieName === name || cookieName.startsWith(`${name}-tx-`) || cookieName === `${name}-logins`,
   };

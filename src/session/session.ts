@@ -18,6 +18,8 @@ export interface SessionRecord {
   clientId: string;
   /** Epoch ms. */
   createdAt: number;
+  /** When the provider issued the ID token of the login: epoch ms, on the provider's clock. */
+  issuedAt: number;
   /** What the browser called itself, at most 256 printable characters. */
   device: string;
 }
@@ -27,8 +29,9 @@ declare module 'express-session' {
   interface SessionData extends SessionRecord {}
 }
 
-type Request = Parameters<ReturnType<typeof session>>[0];
-type Response = Parameters<ReturnType<typeof session>>[1];
+type RequestHandler = ReturnType<typeof session>;
+type Request = Parameters<RequestHandler>[0];
+type Response = Parameters<RequestHandler>[1];
 
 export interface Sessions {
   /**
@@ -43,27 +46,38 @@ export interface Sessions {
 export interface SessionsOptions {
   store: Pick<Store, 'readSession' | 'writeSession' | 'deleteSession'>;
   cookie: SessionCookie;
-  /** Signing secrets: the first signs. */
-  secrets: readonly string[];
+  /** The signing secrets of this moment, the first signs; the same array until they change. */
+  secrets: () => readonly string[];
   /** How long a record lives that no token record has joined yet. */
   idleSeconds: number;
 }
 
 export function createSessions({ store, cookie, secrets, idleSeconds }: SessionsOptions): Sessions {
-  const middleware = session({
-    name: cookie.name,
-    cookie: cookie.attributes,
-    secret: [...secrets],
-    genid: () => randomBytes(32).toString('base64url'),
-    store: createRecords(store, idleSeconds),
-    resave: false,
-    saveUninitialized: false,
-    rolling: false,
-    // `destroy` would delete a second time while the response ends, and answer again if the store is away then.
-    unset: 'keep',
-    // Without X-Forwarded-Proto, which the server sets from publicUrl, a Secure cookie would silently not be sent.
-    proxy: true,
-  });
+  let made: { secrets: readonly string[]; middleware: RequestHandler } | undefined;
+
+  // express-session takes its secrets once and for all, so other secrets need another one.
+  function middleware(): RequestHandler {
+    const current = secrets();
+    if (made?.secrets !== current) made = { secrets: current, middleware: createMiddleware(current) };
+    return made.middleware;
+  }
+
+  function createMiddleware(current: readonly string[]): RequestHandler {
+    return session({
+      name: cookie.name,
+      cookie: cookie.attributes,
+      secret: [...current],
+      genid: () => randomBytes(32).toString('base64url'),
+      store: createRecords(store, idleSeconds),
+      resave: false,
+      saveUninitialized: false,
+      rolling: false,
+      // `destroy` would delete a second time while the response ends, and answer again if the store is away then.
+      unset: 'keep',
+      // Without X-Forwarded-Proto, which the server sets from publicUrl, a Secure cookie would silently not be sent.
+      proxy: true,
+    });
+  }
 
   return {
     async rotate(request, response, record) {
@@ -71,7 +85,7 @@ export function createSessions({ store, cookie, secrets, idleSeconds }: Sessions
       // An id made afresh needs no regenerate(), after which express-session would write the record once more as the response ends.
       delete request.headers.cookie;
       await new Promise<void>((resolve, reject) => {
-        middleware(request, response, (error?: unknown) => settle(error, resolve, reject));
+        middleware()(request, response, (error?: unknown) => settle(error, resolve, reject));
       });
       Object.assign(request.session, record);
       await new Promise<void>((resolve, reject) => {

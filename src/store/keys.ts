@@ -10,4 +10,8 @@ export const sessionKey = (h: string) => `postern:{${h}}:session`;
 /** Things that may happen once; the key names its kind, such as `tx:…`. */
 export const claimKey = (key: string) => `postern:${key}`;
 
+/** Sessions of one user, or of one session at the provider; and what has been noted of either. The key names its kind, such as `sub:…` or `ended:…`. */
+export const indexKey = (key: string) => `postern:${key}`;
+export const markKey = (key: string) => `postern:${key}`;
+
 export const logoutTicketKey = (key: string) => `postern:logout:${key}`;

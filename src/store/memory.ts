@@ -1,6 +1,7 @@
 // The embedded store, for one process: the same rules as the scripts of redis-scripts.ts, each operation in one synchronous step.
 // Sessions are gone when the process is.
 import { ExpiringMap } from './expiring-map.ts';
+import { createMemoryIndex } from './memory-index.ts';
 import { createListeners } from './messages.ts';
 import type { LoadedRecord, Store, TokenRecord } from './store.ts';
 
@@ -16,10 +17,12 @@ export function createMemoryStore({ now }: { now: () => number }): Store {
   const sessions = new ExpiringMap<string>(now);
   const claims = new ExpiringMap<string>(now);
   const logoutTickets = new ExpiringMap<string>(now);
+  const marks = new ExpiringMap<number>(now);
+  const index = createMemoryIndex(now);
   const listeners = createListeners();
 
   const sweeper = setInterval(() => {
-    for (const map of [records, sessions, claims, logoutTickets]) map.sweep();
+    for (const map of [records, sessions, claims, logoutTickets, marks, index]) map.sweep();
   }, sweepEveryMs);
   sweeper.unref();
 
@@ -130,6 +133,21 @@ export function createMemoryStore({ now }: { now: () => number }): Store {
       if (record !== undefined) renew(h, Math.min(record.idleMs, record.absoluteExpiresAt - now()));
     },
 
+    async restore(h, { revision, main, expiresAt, refreshedAt, committedBy }) {
+      const record = records.get(h);
+      if (record === undefined || record.revision >= revision) return;
+      Object.assign(record, {
+        revision,
+        main,
+        expiresAt,
+        refreshedAt,
+        committedBy,
+        attempt: undefined,
+        retryAt: undefined,
+      });
+      listeners.deliver({ what: 'refreshed', h, revision });
+    },
+
     async readSession(h) {
       return sessions.get(h) ?? null;
     },
@@ -148,6 +166,26 @@ export function createMemoryStore({ now }: { now: () => number }): Store {
       return first === undefined || first === claimant;
     },
 
+    async indexAdd(key, h, absoluteMs) {
+      index.add(key, h, absoluteMs);
+    },
+
+    async indexFind(key) {
+      return index.find(key);
+    },
+
+    async indexRemove(key, h) {
+      index.remove(key, h);
+    },
+
+    async mark(key, at, ttlSeconds) {
+      marks.set(key, Math.max(marks.get(key) ?? 0, at), ttlSeconds * 1000);
+    },
+
+    async marked(key) {
+      return marks.get(key) ?? null;
+    },
+
     async putLogoutTicket(key, sealed, ttlSeconds) {
       logoutTickets.set(key, sealed, ttlSeconds * 1000);
     },
@@ -159,6 +197,7 @@ export function createMemoryStore({ now }: { now: () => number }): Store {
     },
 
     subscribe: (listener) => listeners.subscribe(listener),
+    listening: () => true,
     ping: async () => undefined,
     settled: () => true,
 

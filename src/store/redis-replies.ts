@@ -56,6 +56,11 @@ export function toText([value]: Reply): string | null {
   throw unexpected(value);
 }
 
+export function toMembers([members]: Reply): string[] {
+  if (Array.isArray(members)) return members.map(String);
+  throw unexpected(members);
+}
+
 function readable(h: string, snapshot: unknown): LoadedRecord {
   const record = parseRecord(h, snapshot);
   if (record === undefined) throw unexpected('a damaged record');

@@ -91,6 +91,20 @@ publish(ARGV[3], { what = 'refreshed', h = ARGV[4], revision = revision + 1 })
 return answer('committed', snapshot())`,
 );
 
+/** KEYS tokens. ARGV revision, channel, h, main, expiresAt or '', refreshedAt, committedBy. Writes what a failover undid, and nothing that is newer or gone. */
+export const restore = script(
+  onRecord,
+  publish,
+  `
+local revision = tonumber(ARGV[1])
+if tonumber(field('revision')) >= revision then return answer('kept') end
+redis.call('HSET', KEYS[1], 'main', ARGV[4], 'revision', revision, 'refreshedAt', ARGV[6], 'committedBy', ARGV[7])
+if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'expiresAt', ARGV[5]) else redis.call('HDEL', KEYS[1], 'expiresAt') end
+redis.call('HDEL', KEYS[1], 'retryAt', ${attemptFields})
+publish(ARGV[2], { what = 'refreshed', h = ARGV[3], revision = revision })
+return answer('restored')`,
+);
+
 /** KEYS tokens. ARGV revision, owner, channel, h, retryAfterMs. An attempt that is not the owner's stays as it stands. */
 export const fail = script(
   onRecord,
@@ -153,6 +167,31 @@ return { KEYS[1] }`);
 export const claim = script(`
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then return { KEYS[1], 1 } end
 return { KEYS[1], redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0 }`);
+
+// What ends every script that writes an index: a key without members is gone by itself.
+const tidyIndex = `
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
+if last[2] then redis.call('PEXPIREAT', KEYS[1], last[2]) end
+return { KEYS[1] }`;
+
+/** KEYS index. ARGV h, absoluteMs. */
+export const indexAdd = script(clock, `redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])`, tidyIndex);
+
+/** KEYS index. ARGV h. */
+export const indexRemove = script(clock, `redis.call('ZREM', KEYS[1], ARGV[1])`, tidyIndex);
+
+/** KEYS index. Only what has not expired, oldest first. */
+export const indexFind = script(
+  clock,
+  `return { KEYS[1], redis.call('ZRANGEBYSCORE', KEYS[1], string.format('(%d', now), '+inf') }`,
+);
+
+/** KEYS one. ARGV instant, ttlSeconds. The latest instant stays, whichever comes last. */
+export const mark = script(`
+local standing = tonumber(redis.call('GET', KEYS[1]) or 0)
+redis.call('SET', KEYS[1], string.format('%d', math.max(standing, tonumber(ARGV[1]))), 'EX', ARGV[2])
+return { KEYS[1] }`);
 
 /** KEYS one. Two takers never both get it. */
 export const take = script(`return { KEYS[1], redis.call('GETDEL', KEYS[1]) }`);

@@ -1,12 +1,14 @@
 // The store in Redis (or Valkey), for several processes and restarts: each operation is one script, each script one round trip.
-import { logoutTicketKey, messagesChannel, claimKey, sessionKey, tokensKey } from './keys.ts';
+import { claimKey, indexKey, logoutTicketKey, markKey, messagesChannel, sessionKey, tokensKey } from './keys.ts';
 import { createListeners, parseMessage } from './messages.ts';
 import { createRedisConnection, type RedisConnectionOptions } from './redis-connection.ts';
-import { toBeginOutcome, toCommitOutcome, toEndIfOutcome, toLoaded, toText } from './redis-replies.ts';
+import { toBeginOutcome, toCommitOutcome, toEndIfOutcome, toLoaded, toMembers, toText } from './redis-replies.ts';
 import * as scripts from './redis-scripts.ts';
+import type { RedisSettings } from './redis-settings.ts';
 import type { Store } from './store.ts';
 
-export type RedisStoreOptions = Pick<RedisConnectionOptions, 'url' | 'now' | 'random' | 'onStateChange'>;
+export type RedisStoreOptions = RedisSettings &
+  Pick<RedisConnectionOptions, 'now' | 'random' | 'onStateChange' | 'onMessagesRefused'>;
 
 /** Never throws and never waits: while Redis is out of reach every operation fails with StoreUnavailable within a second. */
 export function createRedisStore(options: RedisStoreOptions): Store {
@@ -18,6 +20,8 @@ export function createRedisStore(options: RedisStoreOptions): Store {
       const message = parseMessage(text);
       if (message !== undefined) listeners.deliver(message);
     },
+    onSilence: () => listeners.silence(),
+    onReconnect: () => listeners.reconnect(),
   });
 
   return {
@@ -57,6 +61,11 @@ export function createRedisStore(options: RedisStoreOptions): Store {
       await redis.run(scripts.slide, bothKeys(h));
     },
 
+    async restore(h, { revision, main, expiresAt, refreshedAt, committedBy = '' }) {
+      const args = [revision, messagesChannel, h, main, whole(expiresAt), whole(refreshedAt), committedBy];
+      await redis.run(scripts.restore, [tokensKey(h)], args);
+    },
+
     async readSession(h) {
       return toText(await redis.run(scripts.read, [sessionKey(h)]));
     },
@@ -74,6 +83,27 @@ export function createRedisStore(options: RedisStoreOptions): Store {
       return claimed === 1;
     },
 
+    async indexAdd(key, h, absoluteMs) {
+      await redis.run(scripts.indexAdd, [indexKey(key)], [h, whole(absoluteMs)]);
+    },
+
+    async indexFind(key) {
+      return toMembers(await redis.run(scripts.indexFind, [indexKey(key)]));
+    },
+
+    async indexRemove(key, h) {
+      await redis.run(scripts.indexRemove, [indexKey(key)], [h]);
+    },
+
+    async mark(key, at, ttlSeconds) {
+      await redis.run(scripts.mark, [markKey(key)], [whole(at), whole(ttlSeconds)]);
+    },
+
+    async marked(key) {
+      const text = toText(await redis.run(scripts.read, [markKey(key)]));
+      return text === null ? null : Number(text);
+    },
+
     async putLogoutTicket(key, sealed, ttlSeconds) {
       await redis.run(scripts.write, [logoutTicketKey(key)], [sealed, whole(ttlSeconds)]);
     },
@@ -83,6 +113,7 @@ export function createRedisStore(options: RedisStoreOptions): Store {
     },
 
     subscribe: (listener) => listeners.subscribe(listener),
+    listening: () => redis.listening(),
     ping: () => redis.ping(),
     settled: () => redis.settled(),
 

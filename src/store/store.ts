@@ -79,13 +79,23 @@ export type EndIfOutcome =
   | { kind: 'gone' };
 
 /** Why a session ended. */
-export type EndReason = 'logout' | 'replaced' | 'revoked' | 'back-channel';
+export type EndReason = 'logout' | 'replaced' | 'revoked' | 'back-channel' | 'front-channel' | 'limit' | 'admin';
 
 /** Published by every write that changes or ends a record; never a token. */
 export type StoreMessage =
   | { what: 'refreshed'; h: string; revision: number }
   | { what: 'failed'; h: string; revision: number }
   | { what: 'ended'; h: string; reason: EndReason };
+
+/** What a store tells those who subscribe. None of them is called within a store operation. */
+export interface StoreListener {
+  /** A message of any process, this one included. */
+  message(message: StoreMessage): void;
+  /** Messages may have been missed: what was believed because none came must be asked again. */
+  silence(): void;
+  /** The connection stands again, perhaps to another primary, which has not heard of the last second. */
+  reconnect(): void;
+}
 
 export interface Store {
   /** Reads a token record, with the store's clock; null when there is none (expired, ended, never made). `unreadable`: there is one, of another format or damaged; it is kept. */
@@ -113,12 +123,28 @@ export interface Store {
   /** Once only: true for the first claimant of `key`, and for the same `claimant` again. `key` names its kind and a hash, such as `tx:<id>`. */
   claimOnce(key: string, claimant: string, ttlSeconds: number): Promise<boolean>;
 
+  /** Puts a session under a key of the index until its absolute end, `absoluteMs` from now. A key lives as long as the last session under it. */
+  indexAdd(key: string, h: string, absoluteMs: number): Promise<void>;
+  /** The sessions under a key whose absolute end has not come, in the order of these ends. Some may have ended all the same. */
+  indexFind(key: string): Promise<string[]>;
+  indexRemove(key: string, h: string): Promise<void>;
+
+  /** Notes an instant, epoch ms on whatever clock the caller means; of several the latest stays. */
+  mark(key: string, at: number, ttlSeconds: number): Promise<void>;
+  /** The latest instant noted under `key`; null when there is none. */
+  marked(key: string): Promise<number | null>;
+
   /** A sealed logout ticket, taken at most once. */
   putLogoutTicket(key: string, sealed: string, ttlSeconds: number): Promise<void>;
   takeLogoutTicket(key: string): Promise<string | null>;
 
-  /** Calls `listener` for every message of every process, in no promised order. Returns how to stop. */
-  subscribe(listener: (message: StoreMessage) => void): () => void;
+  /** After a failover: writes a record that this process has committed over an older revision of it. A record that is gone stays gone. Publishes `refreshed`. */
+  restore(h: string, record: TokenRecord): Promise<void>;
+
+  /** Tells `listener` of every message of every process, in no promised order. Returns how to stop. */
+  subscribe(listener: StoreListener): () => void;
+  /** Whether messages are known to arrive: only then does it mean anything that none came. */
+  listening(): boolean;
   /** One round trip, for `check` and readiness; throws when the store does not answer. */
   ping(): Promise<void>;
   /** False in the first 2 s after a reconnect, when nothing may be begun or taken over. */

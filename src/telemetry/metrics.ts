@@ -50,6 +50,12 @@ export function createMetrics() {
       help: 'Records that no key of ours opens; they are kept.',
       registers,
     }),
+    keyReloads: new Counter({
+      name: 'postern_session_key_reloads_total',
+      help: 'Changes of the session keys in their files, by whether they were taken over.',
+      labelNames: ['outcome'] as const,
+      registers,
+    }),
     crossSiteRejections: new Counter({
       name: 'postern_csrf_rejections_total',
       help: 'Requests refused by the cross-site rule.',
@@ -64,6 +70,11 @@ export function createMetrics() {
       name: 'postern_upstream_errors_total',
       help: 'Requests that an upstream did not answer, by route and code.',
       labelNames: ['http_route', 'code'] as const,
+      registers,
+    }),
+    eventStreams: new Gauge({
+      name: 'postern_event_streams',
+      help: 'Event streams that are open.',
       registers,
     }),
     degraded: new Gauge({

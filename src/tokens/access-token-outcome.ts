@@ -1,6 +1,6 @@
 // What asking for a session's access token comes to.
 import { PosternError } from '../errors.ts';
-import type { OpenedSession } from './token-vault.ts';
+import type { OpenedSession } from './opened-session.ts';
 
 /** What a caller gets; it switches over all three. */
 export type AccessTokenOutcome =

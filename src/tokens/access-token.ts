@@ -9,7 +9,8 @@ import type { AccessTokenOutcome } from './access-token-outcome.ts';
 import { freshnessOf, remainingOf } from './expiry.ts';
 import type { Remaining } from './expiry.ts';
 import { createRefreshFlight } from './refresh-flight.ts';
-import type { OpenedSession, TokenVault } from './token-vault.ts';
+import type { OpenedSession } from './opened-session.ts';
+import type { TokenVault } from './token-vault.ts';
 
 export interface AccessTokens {
   /** The session for one proxied call. A token that is due is used and refreshed in the background; an expired one is waited for, at most 15 s. */

@@ -1,5 +1,7 @@
 // The server keys. Each purpose has keys of its own, derived by HKDF (RFC 5869), so that a value sealed or signed for one is worthless for another.
+// Several keys are a ring, so that a key can be replaced while sessions live: all of them open, and which one signs and seals is decided here alone.
 import { createHash, hkdfSync } from 'node:crypto';
+import { settlingSeconds } from '../config/key-rules.ts';
 
 /** What a derived key is for. */
 export type KeyPurpose = 'cookie' | 'transaction' | 'seal' | 'ticket';
@@ -11,19 +13,60 @@ export interface RingKey {
   derive(purpose: KeyPurpose, salt: string): Buffer;
 }
 
-/** Several keys are a ring: the first signs and seals, all of them verify and open, so that a key can be replaced while sessions live. */
 export interface KeyRing {
-  readonly first: RingKey;
-  readonly all: readonly RingKey[];
+  /** The key that signs and seals now. Time and `replace` change it: ask at each use. */
+  signing(): RingKey;
   byId(id: string): RingKey | undefined;
+  /** Secrets for cookies: the signing key's first, all of them verify. The same array until one of them changes. */
+  cookieSecrets(): readonly string[];
+  /** Takes over a changed list. A key that is not in it opens nothing from now on. */
+  replace(keys: readonly string[]): void;
 }
 
-/** @param keys base64, checked by the configuration; at least one */
-export function createKeyRing(keys: readonly string[]): KeyRing {
-  const all = keys.map(createRingKey);
-  const [first] = all;
-  if (first === undefined) throw new Error('A key ring needs a key');
-  return { first, all, byId: (id) => all.find((key) => key.id === id) };
+interface Member {
+  key: RingKey;
+  /** On the clock of `now`. */
+  seenAt: number;
+}
+
+/**
+ * A ring. A new key signs only when this process has known it for ten minutes beside an older one:
+ * replicas learn of it at different moments, and until then the others could not open what it has sealed.
+ *
+ * @param options.keys base64, newest first, checked by the configuration; at least one
+ * @param options.now in ms, never going backwards
+ */
+export function createKeyRing({ keys, now }: { keys: readonly string[]; now: () => number }): KeyRing {
+  // What stands behind the first key at the start was in use before this process was.
+  let members = keys.map((base64, index) => ({ key: createRingKey(base64), seenAt: index === 0 ? now() : -Infinity }));
+  let secrets: { signing: RingKey; list: readonly string[] } | undefined;
+
+  function signing(): RingKey {
+    const hasSettled = ({ seenAt }: Member): boolean => now() - seenAt >= settlingSeconds * 1000;
+    const member = members.find(hasSettled) ?? members.at(-1);
+    if (member === undefined) throw new Error('A key ring needs a key');
+    return member.key;
+  }
+
+  return {
+    signing,
+    byId: (id) => members.find(({ key }) => key.id === id)?.key,
+
+    cookieSecrets() {
+      const first = signing();
+      if (secrets?.signing !== first) {
+        const others = members.map(({ key }) => key).filter((key) => key !== first);
+        secrets = { signing: first, list: [first, ...others].map(cookieSecret) };
+      }
+      return secrets.list;
+    },
+
+    replace(changed) {
+      const known = new Map(members.map((member) => [member.key.id, member]));
+      members = changed.map(createRingKey).map((key) => known.get(key.id) ?? { key, seenAt: now() });
+      secrets = undefined;
+    },
+  };
 }
 
 function createRingKey(base64: string): RingKey {
@@ -32,4 +75,8 @@ function createRingKey(base64: string): RingKey {
     id: createHash('sha256').update('postern key id').update(key).digest('base64url').slice(0, 8),
     derive: (purpose, salt) => Buffer.from(hkdfSync('sha256', key, salt, `postern ${purpose}`, 32)),
   };
+}
+
+function cookieSecret(key: RingKey): string {
+  return key.derive('cookie', '').toString('base64url');
 }

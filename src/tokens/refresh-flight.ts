@@ -11,7 +11,8 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import { providerAway, storeAway } from './access-token-outcome.ts';
 import type { AccessTokenOutcome } from './access-token-outcome.ts';
 import { createBackOff } from './back-off.ts';
-import type { OpenedSession, TokenVault } from './token-vault.ts';
+import type { OpenedSession } from './opened-session.ts';
+import type { TokenVault } from './token-vault.ts';
 
 type Refreshed = Extract<RefreshOutcome, { kind: 'refreshed' }>;
 
@@ -156,7 +157,7 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
       case 'committed':
         metrics.refreshes.inc({ outcome: 'refreshed' });
         if (unverifiedIdToken !== undefined) void checkLate(session.h, unverifiedIdToken);
-        return use(session, committed.record);
+        return outcomeOf(vault.committed(session.sessionId, session.h, committed.record));
       case 'moved':
         // Somebody else's tokens are in place. Revoking ours could end the whole grant, theirs included.
         metrics.refreshes.inc({ outcome: 'superseded' });
@@ -219,9 +220,8 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
     return providerAway(waitMs);
   }
 
-  function use(session: OpenedSession, record: LoadedRecord): AccessTokenOutcome {
-    const opened = vault.open(session.sessionId, session.h, record);
-    return opened === null ? { kind: 'signed-out' } : { kind: 'active', session: opened };
+  function use({ sessionId, h }: OpenedSession, record: LoadedRecord): AccessTokenOutcome {
+    return outcomeOf(vault.adopt(sessionId, h, record));
   }
 
   /** Resolves at the next message about the session, or after `atMostMs`. */
@@ -240,4 +240,8 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
   }
 
   return { fly, notice };
+}
+
+function outcomeOf(session: OpenedSession | null): AccessTokenOutcome {
+  return session === null ? { kind: 'signed-out' } : { kind: 'active', session };
 }

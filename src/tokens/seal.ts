@@ -67,7 +67,7 @@ export function createTokenSeal(ring: KeyRing): TokenSeal {
 }
 
 function seal(ring: KeyRing, { purpose, salt, context }: Place, plaintext: string): string {
-  const key = ring.first;
+  const key = ring.signing();
   const iv = randomBytes(ivBytes);
   const cipher = createCipheriv('aes-256-gcm', key.derive(purpose, salt), iv);
   cipher.setAAD(authenticated(key.id, context));

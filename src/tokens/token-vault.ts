@@ -2,34 +2,24 @@
 // Signed in means: the token record exists. Nothing here decides about refreshing; access-token.ts does.
 import type { Config } from '../config/schema.ts';
 import type { Tokens, TokenSet } from '../oidc/token-set.ts';
-import type { EndReason, LoadedRecord, Store } from '../store/store.ts';
+import type { EndReason, LoadedRecord, Store, StoreListener } from '../store/store.ts';
 import { StoreUnavailable } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { isSlideDue } from './expiry.ts';
 import { createFailoverMemory } from './failover-memory.ts';
+import { createNearCache } from './near-cache.ts';
+import { createSessionOpener } from './opened-session.ts';
+import type { OpenedSession, VaultOutcome } from './opened-session.ts';
 import type { TokenSeal } from './seal.ts';
 
-/** One live session with its tokens in clear: stays in memory, for the length of a request. */
-export interface OpenedSession {
-  sessionId: string;
-  h: string;
-  tokens: Tokens;
-  record: Omit<LoadedRecord, 'main'>;
-  /** The store's clock minus ours, in ms. */
-  offsetMs: number;
-}
-
-export type VaultOutcome =
-  | { kind: 'signed-in'; session: OpenedSession }
-  | { kind: 'signed-out' }
-  /** The store did not answer: nothing is known. Never to be taken for "signed out". */
-  | { kind: 'unavailable'; cause: unknown };
-
-export interface TokenVault {
+/** Hears the store's messages, so that what is kept in this process stays true. */
+export interface TokenVault extends StoreListener {
   load(sessionId: string): Promise<VaultOutcome>;
-  /** Opens a record that a store operation brought back; null when no key of ours does, or when it belongs to another registration. */
-  open(sessionId: string, h: string, record: LoadedRecord): OpenedSession | null;
+  /** Opens a record that a store operation brought back, for this call and those that follow; null when no key of ours does, or when it belongs to another registration. */
+  adopt(sessionId: string, h: string, record: LoadedRecord): OpenedSession | null;
+  /** The same for a record that this process has just committed: it is written again should a failover undo it. */
+  committed(sessionId: string, h: string, record: LoadedRecord): OpenedSession | null;
   /** Writes a new session's tokens. Throws StoreUnavailable. */
   put(sessionId: string, tokens: TokenSet): Promise<void>;
   /** Seals tokens as the content of a revision, for a commit. */
@@ -50,6 +40,7 @@ export interface TokenVaultOptions {
   lifetimes: { idleMs: number; absoluteMs: number };
   /** Whether any route sends tokens on: then a session without a refresh token ends with its access token. */
   tokensNeeded: boolean;
+  nearCache: { enabled: boolean; maxEntries: number };
   now: () => number;
   metrics: Metrics;
   log: Logger;
@@ -57,20 +48,11 @@ export interface TokenVaultOptions {
 
 export function createTokenVault(options: TokenVaultOptions): TokenVault {
   const { store, seal, hashOf, registration, lifetimes, now, metrics } = options;
-  const failover = createFailoverMemory({ end: (h, reason) => store.end(h, reason), now });
+  const failover = createFailoverMemory({ store, now });
+  const { enabled, maxEntries } = options.nearCache;
+  const nearCache = enabled ? createNearCache({ store, maxEntries, now }) : undefined;
+  const open = createSessionOpener({ seal, registration, now, metrics });
   const sliding = new Set<string>();
-
-  function open(sessionId: string, h: string, loaded: LoadedRecord): OpenedSession | null {
-    const { main, ...record } = loaded;
-    const isOurs = record.issuer === registration.issuer && record.clientId === registration.clientId;
-    const tokens = isOurs ? seal.open({ sessionId, h }, record.revision, main) : null;
-    if (tokens === null) {
-      // Kept, not deleted: during a key change or a rolling deploy another replica may well be able to read it.
-      metrics.unreadableSessions.inc();
-      return null;
-    }
-    return { sessionId, h, tokens, record, offsetMs: record.now - now() };
-  }
 
   function absoluteMsFor(tokens: TokenSet): number {
     const limits = [lifetimes.absoluteMs];
@@ -82,27 +64,44 @@ export function createTokenVault(options: TokenVaultOptions): TokenVault {
     return Math.max(1, Math.min(...limits));
   }
 
-  return {
-    open,
+  async function read(sessionId: string, h: string): Promise<VaultOutcome> {
+    let record: LoadedRecord | 'unreadable' | null;
+    try {
+      record = await store.load(h);
+    } catch (cause) {
+      metrics.storeErrors.inc();
+      return { kind: 'unavailable', cause };
+    }
+    // Asked again, because the logout may have come while the record was on its way.
+    if (record === null || failover.hasEnded(h)) return { kind: 'signed-out' };
+    if (record === 'unreadable') {
+      metrics.unreadableSessions.inc();
+      return { kind: 'signed-out' };
+    }
+    const session = open(sessionId, h, record);
+    return session === null ? { kind: 'signed-out' } : { kind: 'signed-in', session };
+  }
 
+  function adopt(sessionId: string, h: string, record: LoadedRecord): OpenedSession | null {
+    const session = failover.hasEnded(h) ? null : open(sessionId, h, record);
+    if (session !== null) nearCache?.keep(session);
+    return session;
+  }
+
+  return {
     async load(sessionId) {
       const h = hashOf(sessionId);
       if (failover.hasEnded(h)) return { kind: 'signed-out' };
-      let record: LoadedRecord | 'unreadable' | null;
-      try {
-        record = await store.load(h);
-      } catch (cause) {
-        metrics.storeErrors.inc();
-        return { kind: 'unavailable', cause };
-      }
-      // Asked again, because the logout may have come while the record was on its way.
-      if (record === null || failover.hasEnded(h)) return { kind: 'signed-out' };
-      if (record === 'unreadable') {
-        metrics.unreadableSessions.inc();
-        return { kind: 'signed-out' };
-      }
-      const session = open(sessionId, h, record);
-      return session === null ? { kind: 'signed-out' } : { kind: 'signed-in', session };
+      if (nearCache === undefined) return read(sessionId, h);
+      const session = nearCache.get(h);
+      return session === undefined ? nearCache.load(h, () => read(sessionId, h)) : { kind: 'signed-in', session };
+    },
+
+    adopt,
+
+    committed(sessionId, h, record) {
+      failover.committed(h, record);
+      return adopt(sessionId, h, record);
     },
 
     async put(sessionId, tokens) {
@@ -125,13 +124,20 @@ export function createTokenVault(options: TokenVaultOptions): TokenVault {
       sliding.add(h);
       store
         .slide(h)
+        .then(() => {
+          // The same object is in the near cache: without this every call until its end would slide again.
+          record.now = storeNow;
+          record.ttlMs = Math.min(record.idleMs, record.absoluteExpiresAt - storeNow);
+        })
         .catch(() => metrics.storeErrors.inc())
         .finally(() => sliding.delete(h));
     },
 
     async end(h, reason) {
+      nearCache?.forget(h);
       try {
         if (await store.end(h, reason)) metrics.logouts.inc({ reason });
+        failover.ended(h, reason, 'confirmed');
         return 'ended';
       } catch (error) {
         if (!(error instanceof StoreUnavailable)) throw error;
@@ -140,11 +146,18 @@ export function createTokenVault(options: TokenVaultOptions): TokenVault {
           { err: error },
           'a session was ended while the store is away: refused here, deletion is retried',
         );
-        failover.endLater(h, reason);
+        failover.ended(h, reason, 'pending');
         return 'pending';
       }
     },
 
+    message(message) {
+      nearCache?.notice(message);
+      if (message.what === 'ended') failover.ended(message.h, message.reason, 'confirmed');
+    },
+
+    silence: () => nearCache?.silence(),
+    reconnect: () => failover.reconnect(),
     close: () => failover.close(),
   };
 }

@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { request } from 'undici';
 import type { ConfigInput, Postern } from '../support/postern.ts';
-import { baseConfig, freePort, register } from '../support/postern.ts';
+import { baseConfig, freePort, newSessionKey, register } from '../support/postern.ts';
 import type { RealProvider } from '../support/real-provider.ts';
 import { signIn } from '../support/signed-in.ts';
 import type { Child, Cpus } from './processes.ts';
@@ -21,7 +21,7 @@ export interface Build {
   /** Compiled main.js. */
   main: string;
   directory: string;
-  remove(): Promise<void>;
+  remove: () => Promise<void>;
 }
 
 /** Compiles src/ into a directory of its own, so that neither type stripping nor a stale dist/ is measured. */
@@ -100,41 +100,57 @@ export interface PosternOptions {
   build: Build;
   provider: RealProvider;
   upstreamUrl: string;
-  /** Without it sessions live in the process. */
-  redisUrl?: string;
+  redisUrl: string;
 }
 
-/** Postern with one signed-in session, and the ways in which it is asked. */
-export async function startPosternVariants(options: PosternOptions): Promise<Running> {
-  const { cpus, build, provider, upstreamUrl, redisUrl } = options;
-  const store = redisUrl === undefined ? {} : { redis: { url: redisUrl } };
-  const config = benchConfig(await freePort(), provider, upstreamUrl, store);
+export type PosternVariants = Record<'memory' | 'redis' | 'redisUncached' | 'withoutSession', Running>;
+
+/** Postern with each of its stores, each with one signed-in session; and the two ways in which it is asked without looking for one. */
+export async function startPosternVariants(options: PosternOptions): Promise<PosternVariants> {
+  const redis = { url: options.redisUrl };
+  const memory = await startSignedIn('Postern, memory', options, {});
+  const uncached = { keys: [newSessionKey()], nearCache: { enabled: false } };
+  const { headers, ...asked } = memory.variants[0]!;
+  const anonymous = Object.fromEntries(Object.entries(headers).filter(([name]) => name !== 'cookie'));
+  return {
+    memory,
+    redis: await startSignedIn('Postern, Redis', options, { redis }),
+    redisUncached: await startSignedIn('Postern, Redis, no near cache', options, { redis, session: uncached }),
+    withoutSession: {
+      variants: [
+        {
+          ...asked,
+          name: 'Postern, auth: none',
+          url: asked.url.replace('/api/', '/open/'),
+          headers,
+          bearer: false,
+        },
+        { ...asked, name: 'Postern, anonymous: 401', headers: anonymous, status: 401, bearer: undefined },
+      ],
+      stop: memory.stop,
+    },
+  };
+}
+
+async function startSignedIn(name: string, options: PosternOptions, overrides: ConfigInput): Promise<Running> {
+  const { cpus, build, provider, upstreamUrl } = options;
+  const config = benchConfig(await freePort(), provider, upstreamUrl, overrides);
   const postern = await startPosternChild(cpus, build, config);
   const { cookie } = await signIn(postern, provider);
-  // Spelled like this, because wrk adds a Host of its own to any other spelling.
-  const headers = { ...fetchHeaders, Host: new URL(postern.publicUrl).host };
-  const shared = { pid: postern.pid, status: 200, usesRedis: redisUrl !== undefined };
-  const api = `${postern.address}/api/x`;
-  const stop = () => postern.stop();
-  if (redisUrl !== undefined) {
-    return {
-      variants: [{ ...shared, name: 'Postern, Redis', url: api, headers: { ...headers, cookie }, bearer: true }],
-      stop,
-    };
-  }
   return {
     variants: [
-      { ...shared, name: 'Postern, memory', url: api, headers: { ...headers, cookie }, bearer: true },
       {
-        ...shared,
-        name: 'Postern, auth: none',
-        url: `${postern.address}/open/x`,
-        headers: { ...headers, cookie },
-        bearer: false,
+        name,
+        pid: postern.pid,
+        url: `${postern.address}/api/x`,
+        // Spelled like this, because wrk adds a Host of its own to any other spelling.
+        headers: { ...fetchHeaders, Host: new URL(postern.publicUrl).host, cookie },
+        status: 200,
+        bearer: true,
+        usesRedis: 'redis' in overrides,
       },
-      { ...shared, name: 'Postern, anonymous: 401', url: api, headers, status: 401, bearer: undefined },
     ],
-    stop,
+    stop: () => postern.stop(),
   };
 }
 

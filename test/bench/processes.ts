@@ -1,5 +1,6 @@
 // The processes of a measurement and the CPUs they run on: the measured proxy has one for itself, everything else shares the others.
 import { execFileSync, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -48,12 +49,18 @@ export function divideCpus(): Placement {
   return placement;
 }
 
+// Whatever goes wrong here, nothing of ours goes on running.
+const running = new Set<ChildProcess>();
+process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
 export function startProcess(cpus: Cpus, program: string, args: readonly string[]): Child {
   // taskset becomes the program: the pid is the program's own.
   const command = cpus === undefined ? [program, ...args] : ['taskset', '-c', cpus, program, ...args];
   const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] });
   if (child.pid === undefined) throw new Error(`cannot start ${program}`);
-  const ended = once(child, 'exit');
+  running.add(child);
+  const ended = once(child, 'exit').finally(() => running.delete(child));
   const { promise: firstLine, resolve, reject } = Promise.withResolvers<string>();
   createInterface({ input: child.stdout }).on('line', resolve);
   ended.then(() => reject(new Error(`${program} ${args.join(' ')} ended before it was ready`)), reject);

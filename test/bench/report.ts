@@ -57,6 +57,29 @@ function summarizeSlices(name: string, slices: readonly Slice[]): Omit<Summary, 
   };
 }
 
+export interface Machine {
+  cpus: string;
+  node: string;
+  kernel: string;
+  loadGenerator: string;
+  connections: number;
+  /** Load averages of the last minute. */
+  loadBefore: number;
+  loadAfter: number;
+}
+
+export function printHeading({ cpus, node, kernel, loadGenerator, connections, loadBefore, loadAfter }: Machine): void {
+  console.log(
+    `${cpus}, Node ${node}, Linux ${kernel}; load by ${loadGenerator} over ${connections} connections, 1 KB of JSON`,
+  );
+  console.log(
+    `load average before: ${loadBefore.toFixed(1)}, after: ${loadAfter.toFixed(1)}, of which about 2 are this measurement's own`,
+  );
+  if (loadBefore > 1)
+    console.log('The machine was not idle: compare ratios, and expect every absolute figure to be too high.');
+  console.log();
+}
+
 export function printTable(summaries: readonly Summary[]): void {
   const rows = [
     ['', 'µs CPU a request', 'least', '× baseline', 'Redis µs', 'req/s', 'p50 ms', 'p99 ms', 'busy'],
@@ -81,12 +104,12 @@ export function printTable(summaries: readonly Summary[]): void {
 }
 
 export function printRedisCommands(summaries: readonly Summary[]): void {
+  console.log();
   for (const { name, redisCommands } of summaries) {
     if (redisCommands === undefined) continue;
     const commands = Object.entries(redisCommands).filter(([, count]) => count >= 0.005);
-    console.log(
-      `${name}, Redis commands a request: ${commands.map(([command, count]) => `${command} ${count.toFixed(2)}`).join(', ')}`,
-    );
+    const list = commands.map(([command, count]) => `${command} ${count.toFixed(2)}`).join(', ');
+    console.log(`${name}, Redis commands a request: ${list === '' ? 'none' : list}`);
   }
 }
 
@@ -97,6 +120,10 @@ export function printBursts(bursts: readonly Burst[]): void {
         `last answer ${lastAnswerMs.toFixed(0)} ms after the token endpoint's (the same calls with a fresh token: ${freshBurstMs.toFixed(0)} ms)`,
     );
   }
+}
+
+export function printStarts(startToReadyMs: Estimate): void {
+  console.log(`start to ready, provider and Redis up: ${within(startToReadyMs, 0)} ms`);
 }
 
 function within({ median: middle, low, high }: Estimate, digits: number): string {

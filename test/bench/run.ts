@@ -4,33 +4,30 @@ import { writeFileSync } from 'node:fs';
 import { cpus as cpuList, loadavg, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { freePort } from '../support/postern.ts';
 import { startRealProvider } from '../support/real-provider.ts';
-import type { RealProvider } from '../support/real-provider.ts';
 import { startRedis } from '../support/redis.ts';
 import { connections, loadGenerator } from './load.ts';
 import { measureInPairs } from './paired-rounds.ts';
 import type { Schedule } from './paired-rounds.ts';
-import { benchConfig, buildPostern, startPosternChild, startPosternVariants } from './postern.ts';
-import type { Build } from './postern.ts';
+import { buildPostern, startPosternVariants } from './postern.ts';
 import { divideCpus, startScript } from './processes.ts';
-import type { Cpus } from './processes.ts';
 import { createRedisMeter } from './redis-cost.ts';
 import { measureRefreshBursts } from './refresh-burst.ts';
-import { printBursts, printRedisCommands, printTable, summarize, summarizeBaseline } from './report.ts';
-import { estimate } from './statistics.ts';
-import type { Estimate } from './statistics.ts';
+import { printBursts, printHeading, printRedisCommands, printStarts, printTable } from './report.ts';
+import { summarize, summarizeBaseline } from './report.ts';
+import { measureStarts } from './starts.ts';
 import { checkAnswer, startBare, startNginx, startObviousBuild } from './variants.ts';
 import type { Running } from './variants.ts';
 
 const usage = `npm run bench -- [--quick] [--json FILE]
-  --quick      the essential variants, under a minute; for a first look, not for a claim
+  --quick      the essential variants, in about a minute; for a first look, not for a claim
   --json FILE  where the figures go; a new file in the temporary directory unless given`;
 
 interface Extent extends Schedule {
   /** nginx, http.request, auth: none and 401 as well. */
   allVariants: boolean;
   starts: number;
+  /** How slow the token endpoint is, one refresh burst for each. */
   tokenEndpointsMs: readonly number[];
 }
 
@@ -44,65 +41,33 @@ const full: Extent = {
 };
 const quick: Extent = {
   allVariants: false,
-  rounds: 4,
+  rounds: 3,
   sliceSeconds: 1,
   warmUpSeconds: 2,
   starts: 3,
   tokenEndpointsMs: [50],
 };
 
-async function main(options: { extent: Extent; jsonFile: string }): Promise<void> {
-  const { extent, jsonFile } = options;
-  const placement = divideCpus();
-  const loadBefore = loadavg()[0]!;
+async function measure(extent: Extent, jsonFile: string): Promise<void> {
   const closing: (() => Promise<unknown>)[] = [];
   const keep = <T extends { stop: () => Promise<unknown> }>(running: T): T => {
-    closing.unshift(() => running.stop());
+    closing.unshift(running.stop);
     return running;
   };
+  const loadBefore = loadavg()[0]!;
   try {
-    progress('building Postern');
-    const build = await buildPostern();
-    closing.unshift(() => build.remove());
-    const redis = keep(await startRedis());
-    const provider = await startRealProvider({ accessTokenTtlSeconds: 3600, audience: 'https://api.example' });
-    closing.unshift(() => provider.close());
-    const upstream = keep(await startScript(placement.others, 'upstream.ts'));
-    const upstreamUrl = `http://127.0.0.1:${upstream.port}`;
-
-    progress('starting everything that is compared');
-    const cpus = placement.proxy;
-    const bare = await startBare(cpus, upstreamUrl);
-    keep(bare.baseline);
-    keep(bare.httpRequest);
-    const obvious = keep(await startObviousBuild(cpus, upstreamUrl, redis.url));
-    const shared = { cpus, build, provider, upstreamUrl };
-    const inMemory = keep(await startPosternVariants(shared));
-    const inRedis = keep(await startPosternVariants({ ...shared, redisUrl: redis.url }));
-    const nginx = extent.allVariants ? await startNginx(cpus, upstreamUrl) : undefined;
-    if (nginx !== undefined) keep(nginx);
-
-    const baseline = bare.baseline.variants[0]!;
-    const chosen: Running[] = extent.allVariants
-      ? [...[nginx ?? []].flat(), bare.httpRequest, obvious, inMemory, inRedis]
-      : [obvious, { ...inMemory, variants: inMemory.variants.slice(0, 1) }, inRedis];
-    const variants = chosen.flatMap((running) => running.variants);
+    const parts = await startParts(keep);
+    const { placement, build, provider, redis, upstreamUrl, meter } = parts;
+    const { baseline, compared } = await startVariants(parts, keep, extent.allVariants);
+    const variants = compared.flatMap((running) => running.variants);
     for (const variant of [baseline, ...variants]) await checkAnswer(variant);
 
-    const meter = createRedisMeter(redis.url);
-    keep({ stop: meter.close });
     const pairs = await measureInPairs({ ...extent, baseline, variants, redis: meter, progress });
-    progress('refresh bursts');
-    const { tokenEndpointsMs } = extent;
-    const burstOptions = { cpus: placement.all, build, redisUrl: redis.url, upstreamUrl, tokenEndpointsMs };
-    const bursts = await measureRefreshBursts(burstOptions);
-    progress('starts');
-    const startToReadyMs = await measureStarts(extent.starts, {
-      cpus: placement.all,
-      build,
-      provider,
-      redisUrl: redis.url,
-    });
+    progress('refresh bursts and starts');
+    const { tokenEndpointsMs, starts } = extent;
+    const posterns = { cpus: placement.all, build, redisUrl: redis.url, upstreamUrl };
+    const bursts = await measureRefreshBursts({ ...posterns, tokenEndpointsMs });
+    const startToReadyMs = await measureStarts({ ...posterns, provider, starts });
     progress('');
 
     const summaries = [
@@ -110,20 +75,11 @@ async function main(options: { extent: Extent; jsonFile: string }): Promise<void
       ...variants.map((variant) => summarize(variant.name, pairs.get(variant)!)),
     ];
     const machine = describeMachine(loadBefore);
-    console.log(
-      `${machine.cpus}, Node ${machine.node}, Linux ${machine.kernel}, load by ${loadGenerator}, ${connections} connections, 1 KB of JSON`,
-    );
-    console.log(
-      `load average before ${machine.loadBefore.toFixed(1)}, after ${machine.loadAfter.toFixed(1)} (this measurement alone makes about 2)\n`,
-    );
+    printHeading(machine);
     printTable(summaries);
-    console.log();
     printRedisCommands(summaries);
     printBursts(bursts);
-    console.log(
-      `start to ready, provider and Redis up: ${startToReadyMs.median.toFixed(0)} ms (${startToReadyMs.low.toFixed(0)}–${startToReadyMs.high.toFixed(0)})`,
-    );
-
+    printStarts(startToReadyMs);
     const slices = Object.fromEntries(variants.map((variant) => [variant.name, pairs.get(variant)]));
     writeFileSync(
       jsonFile,
@@ -135,22 +91,41 @@ async function main(options: { extent: Extent; jsonFile: string }): Promise<void
   }
 }
 
-interface StartOptions {
-  cpus: Cpus;
-  build: Build;
-  provider: RealProvider;
-  redisUrl: string;
+type Keep = <T extends { stop: () => Promise<unknown> }>(running: T) => T;
+
+/** What all variants share. */
+async function startParts(keep: Keep) {
+  progress('building Postern');
+  const placement = divideCpus();
+  const build = await buildPostern();
+  keep({ stop: build.remove });
+  const redis = await startRedis();
+  keep({ stop: () => redis[Symbol.asyncDispose]() });
+  const meter = createRedisMeter(redis.url);
+  keep({ stop: meter.close });
+  const provider = await startRealProvider({ accessTokenTtlSeconds: 3600, audience: 'https://api.example' });
+  keep({ stop: () => provider.close() });
+  const upstream = keep(await startScript(placement.others, 'upstream.ts'));
+  return { placement, build, redis, meter, provider, upstreamUrl: `http://127.0.0.1:${upstream.port}` };
 }
 
-async function measureStarts(count: number, { cpus, build, provider, redisUrl }: StartOptions): Promise<Estimate> {
-  const spans: number[] = [];
-  for (let index = 0; index < count; index += 1) {
-    const config = benchConfig(await freePort(), provider, 'http://127.0.0.1:9', { redis: { url: redisUrl } });
-    const postern = await startPosternChild(cpus, build, config);
-    spans.push(postern.readyAfterMs);
-    await postern.stop();
+type Parts = Awaited<ReturnType<typeof startParts>>;
+
+async function startVariants({ placement, build, provider, redis, upstreamUrl }: Parts, keep: Keep, all: boolean) {
+  progress('starting everything that is compared');
+  const cpus = placement.proxy;
+  const bare = await startBare(cpus, upstreamUrl);
+  Object.values(bare).forEach(keep);
+  const obvious = keep(await startObviousBuild(cpus, upstreamUrl, redis.url));
+  const postern = await startPosternVariants({ cpus, build, provider, upstreamUrl, redisUrl: redis.url });
+  Object.values(postern).forEach(keep);
+  const compared: Running[] = [obvious, postern.memory, postern.redis, postern.redisUncached];
+  if (all) {
+    const nginx = await startNginx(cpus, upstreamUrl);
+    compared.unshift(bare.httpRequest, ...(nginx === undefined ? [] : [keep(nginx)]));
+    compared.push(postern.withoutSession);
   }
-  return estimate(spans);
+  return { baseline: bare.baseline.variants[0]!, compared };
 }
 
 function describeMachine(loadBefore: number) {
@@ -171,18 +146,18 @@ function progress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }
 
-try {
-  const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false }, json: { type: 'string' } } });
-  if (process.platform !== 'linux') throw new Error('CPU time is read from /proc: this runs on Linux only');
-  await main({
-    extent: values.quick ? quick : full,
-    jsonFile: values.json ?? join(tmpdir(), `postern-bench-${process.pid}.json`),
-  });
-} catch (error) {
-  console.error(
-    error instanceof Error && 'code' in error && error.code?.toString().startsWith('ERR_PARSE_ARGS')
-      ? `${error.message}\n${usage}`
-      : error,
-  );
-  process.exitCode = 1;
+function readOptions() {
+  try {
+    return parseArgs({ options: { quick: { type: 'boolean', default: false }, json: { type: 'string' } } }).values;
+  } catch (error) {
+    console.error(`${(error as Error).message}\n${usage}`);
+    process.exit(64);
+  }
 }
+
+const options = readOptions();
+if (process.platform !== 'linux') {
+  console.error('CPU time is read from /proc: the benchmark runs on Linux only');
+  process.exit(1);
+}
+await measure(options.quick ? quick : full, options.json ?? join(tmpdir(), `postern-bench-${process.pid}.json`));

@@ -1,239 +1,78 @@
-// Reproduces the checks of the OpenID Foundation's config relying party plan (oidcc-client-config-certification-test-plan), and what else metadata and keys must fulfil.
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
-import { startMisbehavingProvider } from '../support/misbehaving-provider.ts';
-import type { MisbehavingProvider } from '../support/misbehaving-provider.ts';
-import { connectTo, logIn, tokensOf } from '../support/provider-under-test.ts';
-import { until } from '../support/until.ts';
-import { CallFailure } from '../../src/oidc/http.ts';
-import { createIdTokenVerifier } from '../../src/oidc/id-token.ts';
-import { checkMetadata } from '../../src/oidc/metadata.ts';
-import type { Provider } from '../../src/oidc/provider.ts';
+// Reproduces the checks of the OpenID Foundation's config relying party plan (oidcc-client-config-certification-test-plan). Each name is a module's;
+// each runs through the whole app. What else metadata and keys must fulfil is in oidc-discovery.test.ts.
+import { afterEach, expect, jest, test } from '@jest/globals';
+import { startLogin } from '../support/browser-login.ts';
+import { expectRefusal, expectSignedIn, startRelyingParty } from '../support/relying-party.ts';
 
-let op: MisbehavingProvider;
-let provider: Provider | undefined;
-
-beforeEach(async () => {
-  op = await startMisbehavingProvider();
-});
-afterEach(async () => {
+afterEach(() => {
   jest.restoreAllMocks();
-  await provider?.close();
-  await op.close();
 });
 
-function connect(options: Parameters<typeof connectTo>[1] = {}): Provider {
-  provider = connectTo(op, options);
-  return provider;
-}
-
-const refused = { code: 'provider_unavailable', status: 503 };
-
-test('oidcc-client-test-discovery-openid-config: endpoints come from the metadata', async () => {
-  op.does.metadata = { authorization_endpoint: `${op.issuer}/authorize?tenant=7` };
-  const { url } = await connect().startLogin({});
-  expect(url.href).toMatch(`${op.issuer}/authorize?tenant=7&`);
+test('oidcc-client-test-discovery-openid-config: the login goes where the metadata says (OA-23)', async () => {
+  await using party = await startRelyingParty();
+  const { origin, pathname } = await startLogin(party.openBrowser());
+  expect(origin + pathname).toBe(`${party.op.issuer}/authorize`);
+  await expectSignedIn(party);
 });
 
-test('oidcc-client-test-discovery-jwks-uri-keys: keys come from the metadata’s jwks_uri', async () => {
-  op.does.metadata = { jwks_uri: `${op.issuer}/jwks?run=4711` };
-  tokensOf((await logIn(connect(), op.authorize)).outcome);
-  expect(op.endpoints.seen('jwks')).toHaveLength(1);
+test('oidcc-client-test-discovery-jwks-uri-keys: the keys come from where the metadata says, whatever its address', async () => {
+  const does = (issuer: string) => ({ metadata: { jwks_uri: `${issuer}/jwks?run=4711` } });
+  await using party = await startRelyingParty({ does });
+  await expectSignedIn(party);
+  expect(party.op.endpoints.seen('jwks').map(({ query }) => query)).toEqual(['run=4711']);
 });
 
-test.each([['https://other.example.test'], ['with a slash'], [null], [7]])(
-  'oidcc-client-test-discovery-issuer-mismatch: metadata of issuer %j is refused (OA-22, FL-18)',
-  async (issuer) => {
-    op.does.metadata = { issuer: issuer === 'with a slash' ? `${op.issuer}/` : issuer };
-    await expect(connect().startLogin({})).rejects.toMatchObject(refused);
+test.each<[string, (issuer: string) => string | undefined]>([
+  ['another issuer', () => 'https://other.example.test'],
+  ['the issuer with a slash', (issuer) => `${issuer}/`],
+  ['no issuer', () => undefined],
+])(
+  'oidcc-client-test-discovery-issuer-mismatch: metadata of %s sends nobody to its endpoints (OA-22, FL-18)',
+  async (_whose, otherIssuer) => {
+    await using party = await startRelyingParty({ does: (issuer) => ({ metadata: { issuer: otherIssuer(issuer) } }) });
+    const answer = await party.openBrowser().step('/bff/login');
+    expect(answer).toMatchObject({
+      status: 503,
+      headers: { 'retry-after': '5' },
+      setCookies: [expect.stringContaining('-logins=')],
+    });
+    expect(answer.headers['location']).toBeUndefined();
+    expect(party.op.endpoints.requests.every(({ endpoint }) => endpoint === 'discovery')).toBe(true);
   },
 );
 
-test('oidcc-client-test-idtoken-sig-none: an unsigned ID token is refused', async () => {
-  op.does.signature = 'none';
-  expect((await logIn(connect(), op.authorize)).outcome.kind).toBe('invalid');
+test('oidcc-client-test-idtoken-sig-none: an unsigned ID token signs nobody in, though the metadata offers none (ID-06)', async () => {
+  const metadata = { id_token_signing_alg_values_supported: ['none', 'RS256'] };
+  await using party = await startRelyingParty({ does: () => ({ metadata }) });
+  expect(await expectRefusal(party, { signature: 'none' })).toEqual({ userinfo: 0 });
 });
 
-test('oidcc-client-test-signing-key-rotation-just-before-signing: an unknown key is asked for once (ID-08)', async () => {
-  const ours = connect();
-  const { url, checks } = await ours.startLogin({});
-  const callback = await op.authorize(url);
-  op.rotateKeys();
-  tokensOf(await ours.finishLogin(callback, checks));
-  expect(op.endpoints.seen('jwks')).toHaveLength(1);
+test('oidcc-client-test-signing-key-rotation-just-before-signing: a key that nobody has seen is asked for (ID-08)', async () => {
+  await using party = await startRelyingParty();
+  const browser = party.openBrowser();
+  const callback = await party.op.authorize(await startLogin(browser));
+  party.op.rotateKeys();
+  expect(await browser.step(callback, { from: party.op.issuer })).toMatchObject({ status: 303 });
+  expect(await party.bearerOf(browser)).toMatch(/^Bearer /);
 });
 
 test.each([
-  ['another key id', {}],
-  ['no key id', { header: { kid: undefined } }],
-  ['the same key id', { kid: 'the-only-one' }],
+  ['another key id', undefined, undefined],
+  ['no key id', undefined, { kid: undefined }],
+  ['the same key id', 'the-only-one', undefined],
 ])(
-  'oidcc-client-test-signing-key-rotation: a login right after a rotation works, with %s (ID-08, ST-15)',
-  async (_name, how) => {
-    const { header, kid } = { header: undefined, kid: undefined, ...how };
-    if (kid !== undefined) op.rotateKeys({ kid });
-    if (header !== undefined) op.does.idTokenHeader = header;
-    const ours = connect();
-    tokensOf((await logIn(ours, op.authorize)).outcome);
-    op.rotateKeys(kid === undefined ? {} : { kid });
+  'oidcc-client-test-signing-key-rotation: the next login after a rotation works, with %s (ID-08, ST-15)',
+  async (_name, kid, idTokenHeader) => {
+    await using party = await startRelyingParty();
+    const rotate = (): void => party.op.rotateKeys(kid === undefined ? {} : { kid });
+    rotate();
+    if (idTokenHeader !== undefined) party.op.does.idTokenHeader = idTokenHeader;
+    await expectSignedIn(party);
+    rotate();
     // Keys are asked for at most once a second; jose takes the time from Date.
     const { now } = Date;
     jest.spyOn(Date, 'now').mockImplementation(() => now() + 1_050);
-    tokensOf((await logIn(ours, op.authorize)).outcome);
-    expect(op.endpoints.seen('jwks')).toHaveLength(2);
+    await expectSignedIn(party);
+    expect(party.op.endpoints.seen('jwks')).toHaveLength(2);
   },
 );
-
-test('a thousand tokens with invented key ids cause one request for keys (ID-08, ST-16)', async () => {
-  const ours = connect();
-  const { outcome } = await logIn(ours, op.authorize);
-  const [, payload, signature] = tokensOf(outcome).idToken.split('.');
-  const forged = Array.from({ length: 1_000 }, (_, n) => {
-    const header = Buffer.from(JSON.stringify({ alg: 'RS256', kid: `invented-${n}` })).toString('base64url');
-    return ours.verifyIdToken([header, payload, signature].join('.'));
-  });
-  expect((await Promise.all(forged)).every(({ kind }) => kind === 'invalid')).toBe(true);
-  expect(op.endpoints.seen('jwks').length).toBeLessThanOrEqual(2);
-});
-
-test('keys that cannot be had are asked for once a second, too (ST-16)', async () => {
-  let asked = 0;
-  const verifier = createIdTokenVerifier({
-    now: () => 1_000_000,
-    fetch: () => {
-      asked += 1;
-      return Promise.reject(new CallFailure('ECONNREFUSED', { sent: false, answered: false }));
-    },
-  });
-  const metadata = checkMetadata(
-    { issuer: op.issuer, authorization_endpoint: op.issuer, token_endpoint: op.issuer, jwks_uri: `${op.issuer}/jwks` },
-    op.issuer,
-  );
-  const token = `${Buffer.from('{"alg":"RS256"}').toString('base64url')}.e30.AAAA`;
-  for (let turn = 0; turn < 20; turn += 1) expect((await verifier.verify(token, metadata)).kind).toBe('unavailable');
-  expect(asked).toBe(1);
-});
-
-test('keys out of reach at login make it unavailable, and nobody is signed in', async () => {
-  op.endpoints.behaviours.jwks.fail('unavailable');
-  expect((await logIn(connect(), op.authorize)).outcome.kind).toBe('unavailable');
-  expect(op.endpoints.seen('userinfo')).toEqual([]);
-});
-
-test('signing keys are had only from the metadata: jku, x5u and jwk in a token are never followed (ID-07)', async () => {
-  let visits = 0;
-  const evil = createServer((_request, response) => {
-    visits += 1;
-    response.end('{"keys":[]}');
-  });
-  await new Promise<void>((resolve) => evil.listen(0, '127.0.0.1', resolve));
-  const evilUrl = `http://127.0.0.1:${(evil.address() as AddressInfo).port}/jwks`;
-  op.does.signature = 'unknown-key';
-  op.does.idTokenHeader = { jku: evilUrl, x5u: evilUrl, jwk: { kty: 'RSA', n: 'AQAB', e: 'AQAB' } };
-  expect((await logIn(connect(), op.authorize)).outcome.kind).toBe('invalid');
-  expect(visits).toBe(0);
-  await new Promise((resolve) => evil.close(resolve));
-});
-
-test.each([
-  ['an array', '[]'],
-  ['null', 'null'],
-  ['a page', '<!doctype html>'],
-  ['nothing', ''],
-  ['half of it', '{"issuer":'],
-  ['deep nesting', '['.repeat(50_000)],
-  ['5 MB', JSON.stringify({ padding: 'x'.repeat(5_000_000) })],
-  ['a metadata without endpoints', '{"issuer":"ISSUER"}'],
-])('metadata that is %s is a clean error (FL-17)', async (_name, text) => {
-  op.does.body = { discovery: { text: text.replace('ISSUER', op.issuer) } };
-  await expect(connect().startLogin({})).rejects.toMatchObject(refused);
-});
-
-test.each([
-  ['an array', '[]'],
-  ['null', 'null'],
-  ['a page', '<!doctype html>'],
-  ['keys that are no keys', '{"keys":[null,7]}'],
-  ['5 MB', JSON.stringify({ keys: [], padding: 'x'.repeat(5_000_000) })],
-])('keys that are %s sign nobody in and break nothing (FL-17)', async (_name, text) => {
-  const ours = connect();
-  op.does.body = { jwks: { text } };
-  expect((await logIn(ours, op.authorize)).outcome.kind).toBe('unavailable');
-});
-
-test.each(['discovery', 'jwks', 'token', 'userinfo', 'revocation', 'par'] as const)(
-  'a redirect from the %s endpoint is never followed (FL-17)',
-  async (endpoint) => {
-    let visits = 0;
-    const evil = createServer((_request, response) => {
-      visits += 1;
-      response.end('{}');
-    });
-    await new Promise<void>((resolve) => evil.listen(0, '127.0.0.1', resolve));
-    if (endpoint === 'par') op.does.metadata = { pushed_authorization_request_endpoint: `${op.issuer}/par` };
-    op.endpoints.behaviours[endpoint].redirectTo = `http://127.0.0.1:${(evil.address() as AddressInfo).port}/`;
-    op.endpoints.behaviours[endpoint].fail('redirect');
-    const ours = connect();
-    await logIn(ours, op.authorize).catch(() => undefined);
-    await ours.revoke('token');
-    expect(op.endpoints.seen(endpoint).length).toBeGreaterThan(0);
-    expect(visits).toBe(0);
-    await new Promise((resolve) => evil.close(resolve));
-  },
-);
-
-test.each([
-  ['token_endpoint', 'http://id.example.test/token'],
-  ['jwks_uri', 'http://id.example.test/jwks'],
-  ['revocation_endpoint', 'http://id.example.test/revoke'],
-  ['end_session_endpoint', 'javascript:alert(1)'],
-  ['authorization_endpoint', undefined],
-])('an https issuer whose %s is %s is refused (OA-23, RV-03)', (member, value) => {
-  const issuer = 'https://id.example.test';
-  const good = {
-    issuer,
-    authorization_endpoint: `${issuer}/a`,
-    token_endpoint: `${issuer}/t`,
-    jwks_uri: `${issuer}/j`,
-  };
-  expect(checkMetadata(good, issuer)).toEqual(good);
-  expect(() => checkMetadata({ ...good, [member]: value }, issuer)).toThrow(member);
-});
-
-test.each([
-  ['PKCE without S256', { code_challenge_methods_supported: ['plain'] }],
-  ['pushing required and nowhere to push', { require_pushed_authorization_requests: true }],
-  ['HMAC signatures only', { id_token_signing_alg_values_supported: ['HS256', 'none'] }],
-])('metadata with %s is refused (FL-06, PAR-02, ID-06)', async (_name, metadata) => {
-  op.does.metadata = metadata;
-  await expect(connect().startLogin({})).rejects.toMatchObject(refused);
-});
-
-test('good metadata stays in use when a later answer is not good (ST-18, FL-18)', async () => {
-  let now = Date.now();
-  const logLines: string[] = [];
-  const ours = connect({ now: () => now, logLines });
-  await ours.startLogin({});
-  op.does.metadata = { issuer: 'https://other.example.test' };
-  now += 600_000;
-  await ours.startLogin({});
-  await until(() => logLines.some((line) => line.includes('metadata cannot be had')));
-  expect(op.endpoints.seen('discovery')).toHaveLength(2);
-  expect((await ours.startLogin({})).url.origin).toBe(op.issuer);
-});
-
-test('changed metadata is in use after ten minutes (OA-24)', async () => {
-  let now = Date.now();
-  const ours = connect({ now: () => now });
-  await ours.startLogin({});
-  op.does.metadata = { end_session_endpoint: 'http://127.0.0.1:1/new-logout' };
-  now += 600_000;
-  await ours.startLogin({});
-  await until(() => ours.endSessionOrigin() === 'http://127.0.0.1:1');
-});
-
-test('a provider without end_session_endpoint means a local logout, without an error (LOG-06)', async () => {
-  op.does.metadata = { end_session_endpoint: undefined };
-  expect(await connect().endSession('id-token', 'state')).toBeNull();
-});

@@ -1,122 +1,99 @@
-// Reproduces the checks of the OpenID Foundation's refresh token plan (oidcc-client-refreshtoken-test-plan), and OpenID Connect Core 12.2.
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { startMisbehavingProvider } from '../support/misbehaving-provider.ts';
-import type { MisbehavingProvider } from '../support/misbehaving-provider.ts';
-import { connectTo, logIn, tokensOf } from '../support/provider-under-test.ts';
-import type { Provider, RefreshOutcome } from '../../src/oidc/provider.ts';
-import type { TokenSet } from '../../src/oidc/token-set.ts';
+// Reproduces the checks of the OpenID Foundation's refresh token plan (oidcc-client-refreshtoken-test-plan) through the whole app: the session ends or goes on
+// as the API and the browser see it. All tests wait for their tokens to expire at the same time.
+import { expect, test } from '@jest/globals';
+import type { Browser } from '../support/browser.ts';
+import { whoAmI } from '../support/browser-login.ts';
+import { startRelyingParty } from '../support/relying-party.ts';
+import type { RelyingParty } from '../support/relying-party.ts';
+import { until } from '../support/until.ts';
 
-let op: MisbehavingProvider;
-let provider: Provider;
+const refreshes = (party: RelyingParty): number => party.op.endpoints.seen('token', 'refresh_token').length;
 
-beforeEach(async () => {
-  op = await startMisbehavingProvider();
-  provider = connectTo(op);
-});
-afterEach(async () => {
-  await provider.close();
-  await op.close();
-});
-
-const signIn = async (): Promise<TokenSet> => tokensOf((await logIn(provider, op.authorize)).outcome);
-const refresh = (tokens: TokenSet): Promise<RefreshOutcome> => provider.refresh(tokens, AbortSignal.timeout(20_000));
-
-function refreshedTokens(outcome: RefreshOutcome): TokenSet {
-  if (outcome.kind === 'refreshed') return outcome.tokens;
-  throw new Error(`Not refreshed: ${JSON.stringify(outcome)}`);
+interface Scenario {
+  party: RelyingParty;
+  browser: Browser;
+  /** What the API got before the refresh. */
+  bearer: string | undefined;
 }
 
-test('oidcc-client-test-refresh-token: new tokens replace the old (OA-17)', async () => {
-  const before = await signIn();
-  const outcome = await refresh(before);
-  const after = refreshedTokens(outcome);
-  expect(after.accessToken).not.toBe(before.accessToken);
-  expect(after.refreshToken).not.toBe(before.refreshToken);
-  expect(after.idToken).not.toBe(before.idToken);
-  expect(outcome).toMatchObject({ unverifiedIdToken: undefined });
-});
+/** A session whose access token is about to expire, at a provider of its own. */
+function scenario(name: string, play: (scenario: Scenario) => Promise<void>): void {
+  test.concurrent(name, async () => {
+    await using party = await startRelyingParty({ does: () => ({ tokenResponse: { expires_in: 1 } }) });
+    const browser = await party.signedInBrowser();
+    await play({ party, browser, bearer: await party.bearerOf(browser) });
+  });
+}
 
-test.each([
-  ['oidcc-client-test-refresh-token-invalid-issuer', { iss: 'https://other.example.test' }],
-  ['oidcc-client-test-refresh-token-invalid-sub', { sub: 'mallory' }],
-  ['another audience', { aud: 'somebody-else' }],
-  ['an audience more, without azp', { aud: ['postern', 'somebody-else'] }],
-  ['another authorized party', { azp: 'somebody-else' }],
-  ['the nonce of another login', { nonce: 'another' }],
-  ['an expiry in the past', { exp: 1_000_000_000 }],
-  ['no time of issue', { iat: undefined }],
-])(
-  '%s: a refreshed ID token with it ends the session and its tokens are dropped (ID-18)',
-  async (_name, refreshedIdToken) => {
-    const tokens = await signIn();
-    op.does.refreshedIdToken = refreshedIdToken;
-    expect(await refresh(tokens)).toEqual({ kind: 'ended', error: 'id_token_invalid' });
+/** Calls the API until a call has made the provider refresh; gives what that call carried. */
+async function callUntilRefreshed({ party, browser }: Scenario): Promise<string | undefined> {
+  let bearer: string | undefined;
+  await until(async () => {
+    bearer = await party.bearerOf(browser);
+    return refreshes(party) === 1;
+  });
+  return bearer;
+}
+
+async function expectEnded({ party, browser }: Scenario): Promise<void> {
+  const calls = party.api.requests.length;
+  const answer = await browser.fetch('/api/x');
+  expect([answer.status, answer.json().code]).toEqual([401, 'session_expired']);
+  expect(await whoAmI(browser)).toMatchObject({ authenticated: false });
+  expect([party.api.requests.length, refreshes(party)]).toEqual([calls, 1]);
+}
+
+async function expectAlive({ party, browser }: Scenario): Promise<void> {
+  expect(await whoAmI(browser)).toMatchObject({ authenticated: true, user: { sub: 'alice' } });
+  expect(await party.bearerOf(browser)).toMatch(/^Bearer /);
+}
+
+scenario(
+  'oidcc-client-test-refresh-token: the call that finds its token expired goes on with a new one, and the app notices nothing (BFF-08, OA-17)',
+  async (one) => {
+    const { bearer } = one;
+    const after = await callUntilRefreshed(one);
+    expect([bearer, after]).toEqual([expect.stringMatching(/^Bearer /), expect.stringMatching(/^Bearer /)]);
+    expect(after).not.toBe(bearer);
+    await expectAlive(one);
   },
 );
 
-test.each([
-  ['issuer', { iss: 'https://before.example.test' }],
-  ['audience', { aud: ['postern', 'before'] }],
-])('a session that began under another %s does not go on under this one (ID-18)', async (_name, before) => {
-  const tokens = await signIn();
-  const outcome = await refresh({ ...tokens, claims: { ...tokens.claims, ...before } });
-  expect(outcome).toEqual({ kind: 'ended', error: 'id_token_invalid' });
-});
+for (const [module, idToken] of [
+  ['oidcc-client-test-refresh-token-invalid-issuer', { iss: 'https://other.example.test' }],
+  ['oidcc-client-test-refresh-token-invalid-sub', { sub: 'mallory' }],
+] as const) {
+  scenario(`${module}: the session ends, and the API never sees the new token (ID-18)`, async (one) => {
+    one.party.op.does.refreshedIdToken = idToken;
+    expect(await callUntilRefreshed(one)).toBeUndefined();
+    expect(new Set(one.party.api.requests.map(({ headers }) => headers.authorization))).toEqual(new Set([one.bearer]));
+    await expectEnded(one);
+  });
+}
 
-test.each([['not.a.jwt'], ['x'], ['']])('an ID token %j at a refresh gives nobody new tokens', async (idToken) => {
-  const tokens = await signIn();
-  op.does.refreshResponse = { id_token: idToken };
-  expect((await refresh(tokens)).kind).not.toBe('refreshed');
-});
+scenario(
+  'a refreshed ID token whose signature is wrong ends the session, though its tokens came straight from the provider (ID-18)',
+  async (one) => {
+    one.party.op.does.signature = 'broken';
+    await callUntilRefreshed(one);
+    await until(async () => !(await whoAmI(one.browser)).authenticated);
+    await expectEnded(one);
+    expect(one.party.postern.log.join()).toContain('a refreshed ID token has a wrong signature');
+  },
+);
 
-test('a refreshed ID token without a nonce is fine (Core 12.2)', async () => {
-  const tokens = await signIn();
-  op.does.refreshedIdToken = { nonce: undefined };
-  expect((await refresh(tokens)).kind).toBe('refreshed');
-});
-
-test('a provider whose clock has gone wrong since the login logs nobody out by it (FL-16)', async () => {
-  const tokens = await signIn();
-  op.does.refreshedIdToken = { iat: Math.floor(Date.now() / 1000) - 900 };
-  expect((await refresh(tokens)).kind).toBe('refreshed');
-});
-
-test('without a new ID token the old one stays, for the logout hint (ID-19)', async () => {
-  const before = await signIn();
-  op.does.refreshedIdToken = null;
-  const outcome = await refresh(before);
-  expect(refreshedTokens(outcome)).toMatchObject({ idToken: before.idToken, claims: before.claims });
-});
-
-test('a refresh needs no keys: a rotated token is not lost because they are out of reach, and the old identity is kept', async () => {
-  const before = await signIn();
-  const elsewhere = connectTo(op);
-  op.endpoints.behaviours.jwks.fail('unavailable');
-  const outcome = await elsewhere.refresh(before, AbortSignal.timeout(20_000));
-  const after = refreshedTokens(outcome);
-  expect(after.accessToken).not.toBe(before.accessToken);
-  expect(after).toMatchObject({ idToken: before.idToken, claims: before.claims });
-  const { unverifiedIdToken } = outcome as { unverifiedIdToken: string };
-  expect(await elsewhere.verifyIdToken(unverifiedIdToken)).toMatchObject({ kind: 'unavailable' });
-  expect(await provider.verifyIdToken(unverifiedIdToken)).toEqual({ kind: 'valid' });
-  await elsewhere.close();
-});
-
-test('a refreshed ID token with a broken signature is not used, and is invalid when it is verified afterwards', async () => {
-  const before = await signIn();
-  op.does.signature = 'broken';
-  const outcome = await refresh(before);
-  expect(refreshedTokens(outcome)).toMatchObject({ idToken: before.idToken, claims: before.claims });
-  const { unverifiedIdToken } = outcome as { unverifiedIdToken: string };
-  expect(await provider.verifyIdToken(unverifiedIdToken)).toMatchObject({ kind: 'invalid' });
-});
-
-test('claims that changed at the provider change here, and those withdrawn are gone (FL-15)', async () => {
-  op.does.idToken = { groups: ['admin'], department: 'sales' };
-  const before = await signIn();
-  expect(before.claims).toMatchObject({ groups: ['admin'], department: 'sales', email: 'alice@example.test' });
-  op.does.refreshedIdToken = { department: 'support' };
-  const after = refreshedTokens(await refresh(before));
-  expect(after.claims).toMatchObject({ department: 'support', email: 'alice@example.test' });
-  expect(after.claims).not.toHaveProperty('groups');
-});
+scenario(
+  'keys that are out of reach just then end nothing: the tokens are used, the identity stays what it was (ID-18)',
+  async (one) => {
+    const { op } = one.party;
+    op.rotateKeys();
+    op.endpoints.behaviours.jwks.fail('unavailable');
+    op.does.refreshedIdToken = { email: 'new@example.test' };
+    op.does.refreshResponse = { expires_in: 300 };
+    const asked = op.endpoints.seen('jwks').length;
+    expect(await callUntilRefreshed(one)).not.toBe(one.bearer);
+    await until(() => op.endpoints.seen('jwks').length > asked);
+    await expectAlive(one);
+    expect(await whoAmI(one.browser)).toMatchObject({ user: { email: 'alice@example.test' } });
+  },
+);

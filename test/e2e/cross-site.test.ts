@@ -15,19 +15,19 @@ afterAll(() => shop.stop());
 
 /** Ways for a page to have a request sent. None of them asks for leave first, as a fetch with a header of its own would. */
 const ways = {
-  fetch: (evil: Page, url: string) =>
+  'a fetch': (evil: Page, url: string) =>
     evil.evaluate((to) => void fetch(to, { credentials: 'include', mode: 'no-cors' }), url),
-  'fetch that posts': (evil: Page, url: string) =>
+  'a fetch that posts': (evil: Page, url: string) =>
     evil.evaluate((to) => void fetch(to, { method: 'POST', credentials: 'include', mode: 'no-cors', body: '{}' }), url),
-  beacon: (evil: Page, url: string) => evil.evaluate((to) => void navigator.sendBeacon(to, '{}'), url),
-  'form that posts': (evil: Page, url: string) => submitForm(evil, url, 'application/x-www-form-urlencoded'),
-  'form that posts text/plain': (evil: Page, url: string) => submitForm(evil, url, 'text/plain'),
-  'form that posts multipart': (evil: Page, url: string) => submitForm(evil, url, 'multipart/form-data'),
-  image: (evil: Page, url: string) => embed(evil, 'img', url),
-  script: (evil: Page, url: string) => embed(evil, 'script', url),
-  frame: (evil: Page, url: string) => embed(evil, 'iframe', url),
-  'new window': (evil: Page, url: string) => evil.evaluate((to) => void window.open(to), url),
-  link: (evil: Page, url: string) => evil.evaluate((to) => location.assign(to), url),
+  'a beacon': (evil: Page, url: string) => evil.evaluate((to) => void navigator.sendBeacon(to, '{}'), url),
+  'a form that posts': (evil: Page, url: string) => submitForm(evil, url, 'application/x-www-form-urlencoded'),
+  'a form that posts text/plain': (evil: Page, url: string) => submitForm(evil, url, 'text/plain'),
+  'a form that posts multipart': (evil: Page, url: string) => submitForm(evil, url, 'multipart/form-data'),
+  'an image': (evil: Page, url: string) => embed(evil, 'img', url),
+  'a script': (evil: Page, url: string) => embed(evil, 'script', url),
+  'a frame': (evil: Page, url: string) => embed(evil, 'iframe', url),
+  'a new window': (evil: Page, url: string) => evil.evaluate((to) => void window.open(to), url),
+  'a link': (evil: Page, url: string) => evil.evaluate((to) => location.assign(to), url),
 } satisfies Record<string, (evil: Page, url: string) => Promise<void>>;
 
 interface Attempt {
@@ -51,29 +51,29 @@ const anonymous = '401 session_required';
 const noNavigation = '403 navigation_required';
 
 const attempts: Attempt[] = [
-  get('fetch', '/api/orders', rejected, anonymous),
-  get('fetch', '/bff/session', rejected, '200'),
-  get('fetch', '/bff/login', noNavigation, noNavigation),
-  post('fetch that posts', '/api/orders', rejected, anonymous),
-  post('fetch that posts', '/bff/refresh', rejected, anonymous),
-  post('fetch that posts', '/bff/logout', rejected, rejected),
-  post('beacon', '/api/orders', rejected, anonymous),
-  post('beacon', '/bff/logout', rejected, rejected),
-  post('form that posts', '/api/orders', rejected, anonymous),
-  post('form that posts', '/bff/logout', rejected, rejected),
-  post('form that posts text/plain', '/api/orders', rejected, anonymous),
-  post('form that posts multipart', '/api/orders', rejected, anonymous),
-  get('image', '/api/orders', rejected, anonymous),
-  get('image', '/bff/logout', '405 method_not_allowed', '405 method_not_allowed'),
-  get('image', '/bff/login', noNavigation, noNavigation),
-  get('script', '/bff/session', rejected, '200'),
-  get('frame', '/api/orders', rejected, anonymous),
-  get('frame', '/bff/session', rejected, '200'),
-  get('frame', '/bff/login', noNavigation, noNavigation),
-  get('new window', '/api/orders', rejected, anonymous),
-  get('new window', '/bff/session', rejected, '200'),
-  get('link', '/api/orders', rejected, anonymous),
-  get('link', '/bff/logout', '405 method_not_allowed', '405 method_not_allowed'),
+  get('a fetch', '/api/orders', rejected, anonymous),
+  get('a fetch', '/bff/session', rejected, '200'),
+  get('a fetch', '/bff/login', noNavigation, noNavigation),
+  post('a fetch that posts', '/api/orders', rejected, anonymous),
+  post('a fetch that posts', '/bff/refresh', rejected, anonymous),
+  post('a fetch that posts', '/bff/logout', rejected, rejected),
+  post('a beacon', '/api/orders', rejected, anonymous),
+  post('a beacon', '/bff/logout', rejected, rejected),
+  post('a form that posts', '/api/orders', rejected, anonymous),
+  post('a form that posts', '/bff/logout', rejected, rejected),
+  post('a form that posts text/plain', '/api/orders', rejected, anonymous),
+  post('a form that posts multipart', '/api/orders', rejected, anonymous),
+  get('an image', '/api/orders', rejected, anonymous),
+  get('an image', '/bff/logout', '405 method_not_allowed', '405 method_not_allowed'),
+  get('an image', '/bff/login', noNavigation, noNavigation),
+  get('a script', '/bff/session', rejected, '200'),
+  get('a frame', '/api/orders', rejected, anonymous),
+  get('a frame', '/bff/session', rejected, '200'),
+  get('a frame', '/bff/login', noNavigation, noNavigation),
+  get('a new window', '/api/orders', rejected, anonymous),
+  get('a new window', '/bff/session', rejected, '200'),
+  get('a link', '/api/orders', rejected, anonymous),
+  get('a link', '/bff/logout', '405 method_not_allowed', '405 method_not_allowed'),
 ];
 
 describe.each([
@@ -103,7 +103,7 @@ describe.each([
   }
 
   test.each(attempts.map((attempt) => ({ ...attempt, answer: attempt[relation] })))(
-    'a $way to $method $path is answered $answer, the API hears nothing and the session lives (CSRF-02, CSRF-04, CSRF-05, CSRF-08, CSRF-09, CS-02, CS-04)',
+    '$way to $method $path is answered $answer, the API hears nothing and the session lives (CSRF-02, CSRF-04, CSRF-05, CSRF-08, CSRF-09, CS-02, CS-04)',
     async ({ way, method, path, answer }) => {
       const before = { log: shop.postern.log.length, api: shop.api.requests.length };
       await ways[way](await openEvil(), shop.url + path);

@@ -133,14 +133,11 @@ test.each(['evil.shop.test', 'evil.test'])(
 test.each(['evil.shop.test', 'evil.test'])('a page on %s cannot show the app in a frame (CS-14)', async (host) => {
   await logIn(page);
   const evil = await openEvil(host);
+  const framed = evil.waitForEvent('framenavigated', (frame) => frame.parentFrame() !== null);
   await evil.evaluate((url) => {
-    const frame = document.createElement('iframe');
-    frame.src = url;
-    document.body.append(frame);
+    document.body.append(Object.assign(document.createElement('iframe'), { src: url }));
   }, shop.url);
-  await evil.waitForEvent('framenavigated', (frame) => frame.parentFrame() !== null);
-  const [, framed] = evil.frames();
-  expect(framed!.url()).toBe('chrome-error://chromewebdata/');
+  expect((await framed).url()).toBe('chrome-error://chromewebdata/');
 });
 
 test('a callback URL of one browser signs nobody in when another opens it, and does not spend the code (CSRF-09, CS-06, FL-05)', async () => {

@@ -52,7 +52,7 @@ test('a file with a hash in its name is fetched once; index.html is asked for ea
   expect(requestsFor('/').slice(before.index)).toMatchObject([{ status: 200 }, { status: 304 }, { status: 304 }]);
 });
 
-test('a script in an answer of the API does not run when the answer is opened as a page (HDR-03)', async () => {
+test('a script in an answer of the API does not run when the answer is opened as a page (HDR-07)', async () => {
   shop.api.answer = (_request, response) => {
     response.setHeader('content-type', 'text/html').end('<h1>Invoice</h1><script>document.title = "owned"</script>');
   };

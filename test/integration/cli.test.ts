@@ -72,6 +72,31 @@ test.each(['check', 'serve', 'print'])(
   },
 );
 
+test('check and print --explain say which session key signs, and how long the old one is needed (S-22)', async () => {
+  write('new.key', Buffer.alloc(32, 'canary-new').toString('base64'));
+  const file = write(
+    'ring.yaml',
+    rightSave('session:\n  keys:\n    - { file: new.key }\n    - { env: SESSION_KEY }\n'),
+  );
+  const fresh = `file ${join(directory, 'new.key')}`;
+  const needed = 'needed until 12h and 10m after the last process has started';
+  expect(await postern(['check', '--config', file])).toMatchObject({
+    code: 0,
+    stdout: [
+      'ring.yaml: the configuration is valid',
+      `session.keys[0] (${fresh}) signs and seals once a process has known it for 10m`,
+      `session.keys[1] (env SESSION_KEY) signs and seals until then; ${needed}`,
+      '',
+    ].join('\n'),
+  });
+  const { stdout } = await postern(['print', '--explain', '--config', file]);
+  expect(stdout).toContain(`# line 3, ${fresh}; signs and seals once a process has known it for 10m\n`);
+  expect(stdout).toContain(`# line 4, env SESSION_KEY; signs and seals until then; ${needed}\n`);
+  expect(stdout).toContain(
+    'refreshBefore: 1m # default; a fifth of the lifetime for access tokens that live less than 5m\n',
+  );
+});
+
 test('check warns and still ends with 0', async () => {
   const file = write('warned.yaml', rightSave('insecure: { httpIssuer: true }'));
   expect(await postern(['check', '--config', file])).toEqual({

@@ -13,7 +13,7 @@ import {
 } from '../../src/store/store.ts';
 import { eventually } from '../support/eventually.ts';
 import { startRedis, type RedisServer } from '../support/redis.ts';
-import { hasListeners } from '../support/stores.ts';
+import { hasListeners, hearing } from '../support/stores.ts';
 
 const login: NewTokenRecord = {
   main: 'TOK_CANARY',
@@ -151,7 +151,7 @@ describe('an outage is not a logout', () => {
   test('messages flow again after it, from other processes too', async () => {
     const [here, there] = [open(), open()];
     const heard: StoreMessage[] = [];
-    here.subscribe((message) => heard.push(message));
+    here.subscribe(hearing((message) => heard.push(message)));
     await here.put(h, login);
     await redis.stop();
     await redis.start();
@@ -283,6 +283,23 @@ describe('what stands in Redis', () => {
     for (const key of keys) expect(await redis.command('PTTL', key)).toBeGreaterThan(0);
   });
 
+  test('keeps an index as long as its last session, and drops from it at each write those that are over (S-14)', async () => {
+    const store = open();
+    const key = 'postern:sub:alice';
+    const lifeMs = async () => (await redis.command('PTTL', key)) as number;
+    await store.indexAdd('sub:alice', 'long', 10 * minute);
+    await store.indexAdd('sub:alice', 'short', 50);
+    expect(await lifeMs()).toBeGreaterThan(9 * minute);
+    await eventually(async () => (await store.indexFind('sub:alice')).length === 1);
+    expect(await redis.command('ZCARD', key)).toBe(2);
+    await store.indexAdd('sub:alice', 'middle', 5 * minute);
+    expect(await redis.command('ZRANGE', key, 0, -1)).toEqual(['middle', 'long']);
+    await store.indexRemove('sub:alice', 'long');
+    expect(await lifeMs()).toBeLessThanOrEqual(5 * minute);
+    await store.indexRemove('sub:alice', 'middle');
+    expect(await redis.command('EXISTS', key)).toBe(0);
+  });
+
   test('ends at the absolute end even when somebody made it last for ever (S-23)', async () => {
     const store = open();
     await store.put(h, { ...login, absoluteMs: 300 });
@@ -345,7 +362,7 @@ describe('messages', () => {
   test('of other processes arrive, of one database as of another', async () => {
     const [here, there] = [open(), open()];
     const heard: StoreMessage[] = [];
-    here.subscribe((message) => heard.push(message));
+    here.subscribe(hearing((message) => heard.push(message)));
     await eventually(listening(2));
     await there.put(h, login);
     await there.commit({ h, revision: 1, owner: 'a' }, { main: 'new', expiresInMs: 1_000 });
@@ -356,7 +373,7 @@ describe('messages', () => {
   test('that nobody of us wrote are passed over', async () => {
     const store = open();
     const heard: StoreMessage[] = [];
-    store.subscribe((message) => heard.push(message));
+    store.subscribe(hearing((message) => heard.push(message)));
     await eventually(listening(1));
     const foreign = [
       '',
@@ -411,7 +428,7 @@ describe('the connection', () => {
     await using wire = await startWire(redis.port);
     const [here, there] = [open({ url: `redis://127.0.0.1:${wire.port}` }), open()];
     const heard: StoreMessage[] = [];
-    here.subscribe((message) => heard.push(message));
+    here.subscribe(hearing((message) => heard.push(message)));
     await eventually(listening(2));
     wire.forget();
     await timeToFail(here.ping());

@@ -42,7 +42,7 @@ interface Scenario {
 
 // Every claim has a provider, a Postern and a user of its own, so that all of them can wait for their tokens to expire at the same time.
 async function play(overrides: ConfigInput, claim: (scenario: Scenario) => Promise<void>): Promise<void> {
-  const provider = await startRealProvider({ accessTokenTtlSeconds: 3 });
+  const provider = await startRealProvider({ accessTokenTtlSeconds: 4 });
   const routes = [
     { path: '/api', upstream: apiUrl },
     { path: '/plain', upstream: apiUrl, token: 'none' },

@@ -38,7 +38,7 @@ async function withReplicas(
   claim: (provider: RealProvider, replicas: PosternProcess[]) => Promise<void>,
 ): Promise<void> {
   onApiCall = answerWithToken;
-  const provider = await startRealProvider({ accessTokenTtlSeconds: 3 });
+  const provider = await startRealProvider({ accessTokenTtlSeconds: 4 });
   const config = baseConfig(await freePort(), provider, {
     redis: { url: redis.url },
     routes: [{ path: '/api', upstream: apiUrl }],
@@ -117,7 +117,7 @@ test('a replica killed during the refresh is taken over once its attempt has run
 test('a replica that cannot write its answer in time is taken over; when the provider refuses the spent token, its late commit is waited for and used', async () => {
   const link = await startFaultProxy(redis);
   onApiCall = answerWithToken;
-  const provider = await startRealProvider({ accessTokenTtlSeconds: 3 });
+  const provider = await startRealProvider({ accessTokenTtlSeconds: 4 });
   const config = baseConfig(await freePort(), provider, { routes: [{ path: '/api', upstream: apiUrl }] });
   register(provider, String(config['publicUrl']));
   const first = await startPosternProcess({ ...config, redis: { url: `redis://127.0.0.1:${link.port}` } });

@@ -1,9 +1,18 @@
-// What every store promises, run on the embedded one and on a real Redis. Nothing here knows which it is.
+// What every store promises, run on the embedded one and on a real Redis of each kind. Nothing here knows which it is.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { AttemptRef, LoadedRecord, NewTokenRecord, Store, StoreMessage } from '../../src/store/store.ts';
 import { eventually } from '../support/eventually.ts';
 import { startRedis, type RedisServer } from '../support/redis.ts';
-import { openMemoryStore, openRedisStore, type OpenStore } from '../support/stores.ts';
+import { startRedisCluster, type RedisCluster } from '../support/redis-cluster.ts';
+import { startSentinelGroup, type SentinelGroup } from '../support/redis-sentinel.ts';
+import {
+  openClusterStore,
+  openSentinelStore,
+  openMemoryStore,
+  openRedisStore,
+  type OpenStore,
+  hearing,
+} from '../support/stores.ts';
 
 const login: NewTokenRecord = {
   main: 'sealed-1',
@@ -16,14 +25,20 @@ const login: NewTokenRecord = {
 const minute = 60_000;
 
 let redis: RedisServer;
+let group: SentinelGroup;
+let cluster: RedisCluster;
 beforeAll(async () => {
-  redis = await startRedis();
+  [redis, group, cluster] = await Promise.all([startRedis(), startSentinelGroup(), startRedisCluster()]);
+}, 60_000);
+afterAll(async () => {
+  for (const place of [redis, group, cluster]) await place[Symbol.asyncDispose]();
 });
-afterAll(() => redis[Symbol.asyncDispose]());
 
 describe.each([
   ['memory', () => Promise.resolve(openMemoryStore())],
   ['Redis', () => openRedisStore(redis)],
+  ['Redis Sentinel', () => openSentinelStore(group)],
+  ['Redis Cluster', () => openClusterStore(cluster)],
 ])('the %s store', (_name, open) => {
   let subject: OpenStore;
   let store: Store;
@@ -36,7 +51,7 @@ describe.each([
     store = subject.store;
     soon = (check) => eventually(check, { pause: subject.pause });
     heard = [];
-    store.subscribe((message) => heard.push(message));
+    store.subscribe(hearing((message) => heard.push(message)));
     h = `hash-${Math.random()}`;
   });
   afterEach(() => subject.close());
@@ -401,7 +416,7 @@ describe.each([
 
     test('reaches every listener until it stops listening, and never within the call', async () => {
       const first: StoreMessage[] = [];
-      const stop = store.subscribe((message) => first.push(message));
+      const stop = store.subscribe(hearing((message) => first.push(message)));
       const committing = store.commit(by('a'), tokens('sealed-2'));
       expect(first).toEqual([]);
       await committing;
@@ -460,6 +475,53 @@ describe.each([
       await store.claimOnce('tx:short', 'a', 1);
       await soon(() => store.claimOnce('tx:short', 'b', 60));
       expect(await store.claimOnce('tx:short', 'a', 60)).toBe(false);
+    });
+
+    test('the index finds what was put under a key, in the order of its ends, and nothing else', async () => {
+      await store.indexAdd('sub:alice', 'late', 2 * minute);
+      await store.indexAdd('sub:alice', 'early', minute);
+      await store.indexAdd('sub:bob', 'bobs', minute);
+      expect(await store.indexFind('sub:alice')).toEqual(['early', 'late']);
+      await store.indexRemove('sub:alice', 'early');
+      await store.indexRemove('sub:alice', 'bobs');
+      expect(await store.indexFind('sub:alice')).toEqual(['late']);
+      expect(await store.indexFind('sub:bob')).toEqual(['bobs']);
+      expect(await store.indexFind('sub:nobody')).toEqual([]);
+    });
+
+    test('a session is in the index once, however often it was put there', async () => {
+      await store.indexAdd('sub:alice', h, minute);
+      await store.indexAdd('sub:alice', h, minute);
+      expect(await store.indexFind('sub:alice')).toEqual([h]);
+      await store.indexRemove('sub:alice', h);
+      expect(await store.indexFind('sub:alice')).toEqual([]);
+    });
+
+    test('the index forgets a session at its absolute end, and keeps those that live on', async () => {
+      await store.indexAdd('sub:alice', 'short', 200);
+      await store.indexAdd('sub:alice', 'long', minute);
+      await soon(async () => !(await store.indexFind('sub:alice')).includes('short'));
+      expect(await store.indexFind('sub:alice')).toEqual(['long']);
+    });
+
+    test('of several instants under a mark the latest stays', async () => {
+      expect(await store.marked('ended:a')).toBeNull();
+      await store.mark('ended:a', 1_763_640_001_000, 60);
+      await store.mark('ended:a', 1_763_640_000_000, 60);
+      expect(await store.marked('ended:a')).toBe(1_763_640_001_000);
+      await store.mark('ended:a', 1_763_640_002_000, 60);
+      expect(await store.marked('ended:a')).toBe(1_763_640_002_000);
+      expect(await store.marked('ended:b')).toBeNull();
+    });
+
+    test('a mark of the instant 0 is a mark', async () => {
+      await store.mark('jti:a', 0, 60);
+      expect(await store.marked('jti:a')).toBe(0);
+    });
+
+    test('a mark is gone after its time', async () => {
+      await store.mark('ended:short', 1, 1);
+      await soon(async () => (await store.marked('ended:short')) === null);
     });
 
     test('a logout ticket is taken at most once, however many try', async () => {

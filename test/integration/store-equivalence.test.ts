@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import type { AttemptRef, Store, StoreMessage } from '../../src/store/store.ts';
 import { eventually } from '../support/eventually.ts';
 import { startRedis } from '../support/redis.ts';
-import { openMemoryStore, openRedisStore } from '../support/stores.ts';
+import { openMemoryStore, openRedisStore, hearing } from '../support/stores.ts';
 
 interface Operation {
   name: 'put' | 'begin' | 'commit' | 'fail' | 'endIf' | 'end' | 'slide';
@@ -32,7 +32,7 @@ test('both stores give the same answers and messages to any sequence of operatio
   await using redis = await startRedis();
   const onRedis = await openRedisStore(redis);
   let heardOnRedis: StoreMessage[] = [];
-  onRedis.store.subscribe((message) => heardOnRedis.push(message));
+  onRedis.store.subscribe(hearing((message) => heardOnRedis.push(message)));
 
   await fc.assert(
     fc.asyncProperty(operations, async (sequence) => {
@@ -40,7 +40,7 @@ test('both stores give the same answers and messages to any sequence of operatio
       heardOnRedis = [];
       const inMemory = openMemoryStore();
       const heardInMemory: StoreMessage[] = [];
-      inMemory.store.subscribe((message) => heardInMemory.push(message));
+      inMemory.store.subscribe(hearing((message) => heardInMemory.push(message)));
 
       for (const operation of [...sequence, last]) {
         const expected = await outcome(inMemory.store, operation);

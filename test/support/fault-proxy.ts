@@ -11,6 +11,8 @@ export interface FaultProxy {
   cut(): void;
   /** Connections stay open and nothing passes, in either direction: what is sent meanwhile arrives after `heal`. */
   silence(): void;
+  /** Connections that have subscribed to a channel hear nothing more; everything else passes. */
+  silenceSubscribers(): void;
   /** Each piece of either direction comes that much later. */
   delay(ms: number): void;
   close(): Promise<void>;
@@ -20,6 +22,7 @@ export async function startFaultProxy(target: { port: number }): Promise<FaultPr
   let mode: 'pass' | 'cut' | 'silence' = 'pass';
   let delayMs = 0;
   const pairs = new Set<[Socket, Socket]>();
+  const subscribers = new Set<Socket>();
 
   const server = createServer((client) => {
     if (mode === 'cut') {
@@ -31,12 +34,14 @@ export async function startFaultProxy(target: { port: number }): Promise<FaultPr
     pairs.add(pair);
     for (const [from, to] of [pair, [upstream, client] as const]) {
       from.on('data', (chunk: Buffer) => {
+        if (from === client && /subscribe/i.test(chunk.toString('latin1'))) subscribers.add(upstream);
         if (delayMs === 0) to.write(chunk);
         else setTimeout(() => to.writable && to.write(chunk), delayMs);
       });
       from.on('error', () => to.destroy());
       from.on('close', () => {
         pairs.delete(pair);
+        subscribers.delete(upstream);
         to.destroy();
       });
       if (mode === 'silence') from.pause();
@@ -62,6 +67,9 @@ export async function startFaultProxy(target: { port: number }): Promise<FaultPr
     silence() {
       mode = 'silence';
       for (const pair of pairs) for (const socket of pair) socket.pause();
+    },
+    silenceSubscribers() {
+      for (const upstream of subscribers) upstream.pause();
     },
     delay(ms) {
       delayMs = ms;

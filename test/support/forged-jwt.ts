@@ -18,6 +18,39 @@ export function newSigningKey(kid: string = randomUUID()): SigningKey {
   return { kid, privateKey, jwk, pem: publicKey.export({ type: 'spki', format: 'pem' }).toString() };
 }
 
+/** `unknown-key` is any key that is not published: the caller gives it. */
+export type Signature =
+  'valid' | 'broken' | 'none' | 'hs256-client-secret' | 'hs256-public-key' | 'es256' | 'unknown-key';
+
+/** A JWT that is signed in this way; its `alg` follows. */
+export function forgeJwt(jwt: {
+  header: object;
+  claims: object;
+  signature: Signature | undefined;
+  key: SigningKey;
+  clientSecret: string;
+}): string {
+  const { header, claims, signature, key, clientSecret } = jwt;
+  switch (signature) {
+    case 'none':
+      return unsecuredJwt({ ...header, alg: 'none' }, claims);
+    case 'hs256-client-secret':
+      return hmacJwt({ ...header, alg: 'HS256' }, claims, clientSecret);
+    case 'hs256-public-key':
+      return hmacJwt({ ...header, alg: 'HS256' }, claims, key.pem);
+    case 'es256': {
+      const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+      return signJwt({ ...header, alg: 'ES256' }, claims, privateKey);
+    }
+    case 'broken': {
+      const [head = '', payload = '', value = ''] = signJwt(header, claims, key.privateKey).split('.');
+      return [head, payload, (value.startsWith('A') ? 'B' : 'A') + value.slice(1)].join('.');
+    }
+    default:
+      return signJwt(header, claims, key.privateKey);
+  }
+}
+
 /** Signed with SHA-256 by an RSA or P-256 key, whatever the header says. */
 export function signJwt(header: object, claims: object, key: KeyObject): string {
   const input = signingInput(header, claims);

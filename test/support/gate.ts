@@ -70,7 +70,7 @@ export async function startGate(overrides: Record<string, unknown>): Promise<Gat
     baseName: config.cookie.name,
     sameSite: 'strict',
     maxAgeMs: undefined,
-    secrets: ['gate-secret'],
+    secrets: () => ['gate-secret'],
   });
   const securityHeaders = createSecurityHeaders({ https: false, strictTransportSecurity: false });
   const { sendProblem } = createErrorResponse({ securityHeaders, loginUrl: '/bff/login', homeUrl: '/' });
@@ -78,10 +78,11 @@ export async function startGate(overrides: Record<string, unknown>): Promise<Gat
   const { store, faults } = createFaultyStore(now);
   const vault = createTokenVault({
     store,
-    seal: createTokenSeal(createKeyRing(config.session.keys.map((key) => key.reveal()))),
+    seal: createTokenSeal(createKeyRing({ keys: config.session.keys.map((key) => key.reveal()), now })),
     hashOf,
     registration: config.provider,
     lifetimes: { idleMs: 1_800_000, absoluteMs: 43_200_000 },
+    nearCache: { enabled: false, maxEntries: 1 },
     tokensNeeded: true,
     now,
     metrics,
@@ -138,8 +139,10 @@ export async function startGate(overrides: Record<string, unknown>): Promise<Gat
       lane,
       spa,
       sendProblem,
+      admin: undefined,
       started: () => true,
       parts: () => ({ store: 'up', provider: 'up' }),
+      closeStreams: () => undefined,
       async close() {
         vault.close();
         agents.close();

@@ -1,13 +1,14 @@
 // A small OpenID provider of our own that logs everybody in at once and can be told to break one rule at a time.
 // The faults are those of the OpenID Foundation's relying party tests, and of RFC 6749, 9207 and 9700.
-import { createHash, generateKeyPairSync, randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WatchedEndpoints } from './endpoint.ts';
 import type { EndpointName } from './endpoint.ts';
-import { hmacJwt, newSigningKey, signJwt, unsecuredJwt } from './forged-jwt.ts';
+import { forgeJwt, newSigningKey, unsecuredJwt } from './forged-jwt.ts';
+import type { Signature } from './forged-jwt.ts';
 
 /** What the provider does differently. Everything left out is done right; changed at any time. */
 export interface Misbehaviour {
@@ -20,7 +21,7 @@ export interface Misbehaviour {
   /** Over the ID token's header. `kid: undefined` leaves it out. */
   idTokenHeader?: Record<string, unknown>;
   /** How the ID token is signed. */
-  signature?: 'valid' | 'broken' | 'none' | 'hs256-client-secret' | 'hs256-public-key' | 'es256' | 'unknown-key';
+  signature?: Signature;
   /** Over the token response; `undefined` leaves a member out. */
   tokenResponse?: Record<string, unknown>;
   /** The same at a refresh. */
@@ -60,13 +61,14 @@ const strangersKey = newSigningKey();
  * Starts it on a port of the system's choosing.
  *
  * `does` is the misbehaviour, to be changed at will; `rotateKeys()` signs with a new key from now on; `authorize(url)` gives the URL
- * that the browser would be sent back to. "No token use" is `endpoints.seen('userinfo').length === 0`.
+ * that the browser would be sent back to; `issued` are all codes and tokens that it has given out. "No token use" is `endpoints.seen('userinfo').length === 0`.
  */
 export async function startMisbehavingProvider() {
   const clientId = 'postern';
   const clientSecret = 'a:b%/+ é';
   const endpoints = new WatchedEndpoints();
   const does: Misbehaviour = {};
+  const issued: string[] = [];
   const logins = new Map<string, URLSearchParams>();
   const pushed = new Map<string, URLSearchParams>();
   let keys = [ownKey];
@@ -143,6 +145,7 @@ export async function startMisbehavingProvider() {
   function authorizationResponse(query: URLSearchParams): URL {
     const parameters = pushed.get(query.get('request_uri') ?? '') ?? query;
     const code = randomUUID();
+    issued.push(code);
     logins.set(code, parameters);
     const callback = new URL(parameters.get('redirect_uri') ?? '');
     const answers: Record<string, string | string[] | undefined> = {
@@ -169,7 +172,7 @@ export async function startMisbehavingProvider() {
     const refreshToken = randomUUID();
     logins.set(refreshToken, login);
     const overrides = isRefresh ? does.refreshedIdToken : does.idToken;
-    const body = {
+    const body: Record<string, unknown> = {
       access_token: randomUUID(),
       token_type: 'Bearer',
       expires_in: 300,
@@ -178,6 +181,9 @@ export async function startMisbehavingProvider() {
       ...(overrides !== null && { id_token: idToken(login, overrides) }),
       ...(isRefresh ? does.refreshResponse : does.tokenResponse),
     };
+    for (const name of ['access_token', 'refresh_token', 'id_token']) {
+      if (typeof body[name] === 'string') issued.push(body[name]);
+    }
     return { body };
   }
 
@@ -193,26 +199,12 @@ export async function startMisbehavingProvider() {
       nonce: login.get('nonce'),
       ...overrides,
     };
-    const key = does.signature === 'unknown-key' ? strangersKey : keys[0]!;
-    const header = { alg: 'RS256', kid: key.kid, ...does.idTokenHeader };
-    switch (does.signature) {
-      case 'none':
-        return unsecuredJwt({ ...header, alg: 'none' }, claims);
-      case 'hs256-client-secret':
-        return hmacJwt({ ...header, alg: 'HS256' }, claims, clientSecret);
-      case 'hs256-public-key':
-        return hmacJwt({ ...header, alg: 'HS256' }, claims, key.pem);
-      case 'es256': {
-        const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-        return signJwt({ ...header, alg: 'ES256' }, claims, privateKey);
-      }
-      case 'broken': {
-        const [head = '', payload = '', signature = ''] = signJwt(header, claims, key.privateKey).split('.');
-        return [head, payload, (signature.startsWith('A') ? 'B' : 'A') + signature.slice(1)].join('.');
-      }
-      default:
-        return signJwt(header, claims, key.privateKey);
-    }
+    return signed(does.idTokenHeader, claims, does.signature);
+  }
+
+  function signed(overrides: object | undefined, claims: object, signature: Signature | undefined): string {
+    const key = signature === 'unknown-key' ? strangersKey : keys[0]!;
+    return forgeJwt({ header: { alg: 'RS256', kid: key.kid, ...overrides }, claims, signature, key, clientSecret });
   }
 
   return {
@@ -221,9 +213,17 @@ export async function startMisbehavingProvider() {
     clientSecret,
     endpoints,
     does,
+    issued,
     /** Signs with a new key from now on. `keep`: the old one stays published. */
     rotateKeys({ keep = false, kid }: { keep?: boolean; kid?: string } = {}): void {
       keys = [newSigningKey(kid), ...(keep ? keys : [])];
+    },
+    /** A logout token; `claims` over those of a right one without `sub` and `sid`, where `undefined` leaves one out. */
+    logoutToken(claims: object, { header, signature }: { header?: object; signature?: Signature } = {}): string {
+      const seconds = Math.floor(Date.now() / 1000);
+      const events = { 'http://schemas.openid.net/event/backchannel-logout': {} };
+      const right = { iss: issuer, aud: clientId, iat: seconds, exp: seconds + 120, jti: randomUUID(), events };
+      return signed({ typ: 'logout+jwt', ...header }, { ...right, ...claims }, signature);
     },
     authorize: async (url: URL): Promise<URL> => {
       const response = await fetch(url, { redirect: 'manual' });

@@ -1,6 +1,7 @@
 // Postern as a whole, in this process or in processes of its own, with a configuration that a test states in a few words.
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
@@ -11,10 +12,13 @@ import { once } from 'node:events';
 import { createApp } from '../../src/app.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { createConfigSchema } from '../../src/config/schema.ts';
-import { Secret } from '../../src/config/secret.ts';
+import { createReadSecret } from '../../src/config/read-secret.ts';
 import { startServer } from '../../src/server.ts';
 import { createLogger } from '../../src/telemetry/log.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
+import { followKeyFiles } from '../../src/tokens/key-files.ts';
+import { createKeyRing } from '../../src/tokens/key-ring.ts';
+import type { KeyRing } from '../../src/tokens/key-ring.ts';
 
 /** The configuration file as an object; what a test leaves out is as in `baseConfig`. */
 export type ConfigInput = Record<string, unknown>;
@@ -40,6 +44,8 @@ export interface Postern {
 /** Postern in this process: its metrics, log lines and store can be looked at. */
 export interface LocalPostern extends Postern {
   config: Config;
+  /** Its keys: `replace` is what a changed file does. */
+  ring: KeyRing;
   /** Every log line so far, as text. */
   log: string[];
   metric(name: string): Promise<string[]>;
@@ -82,29 +88,39 @@ export function register(registration: Registration, publicUrl: string, basePath
   registration.allowPostLogoutRedirectUri?.(`${publicUrl}${basePath}/logout/callback`);
 }
 
-/** Starts Postern in this process. `overrides` replaces whole top-level keys of the file. */
-export async function startPostern(registration: Registration, overrides: ConfigInput = {}): Promise<LocalPostern> {
+/** Starts Postern in this process. `overrides` replaces whole top-level keys of the file; `keyClock` is the key ring's clock, in ms. */
+export async function startPostern(
+  registration: Registration,
+  overrides: ConfigInput = {},
+  { keyClock = () => performance.now() }: { keyClock?: () => number } = {},
+): Promise<LocalPostern> {
   const port = await freePort();
-  const schema = createConfigSchema((source) => new Secret('value' in source ? source.value : '', 'test'));
-  const config = schema.parse(baseConfig(port, registration, overrides));
+  const readSecret = createReadSecret({ readFile: (path) => readFileSync(path, 'utf8'), env: {} });
+  const config = createConfigSchema(readSecret).parse(baseConfig(port, registration, overrides));
   register(registration, config.publicUrl, config.basePath);
 
   const log: string[] = [];
   const logger = createLogger(config.log, { write: (line: string) => void log.push(line) });
   const metrics = createMetrics();
-  const app = createApp({ config, log: logger, metrics });
+  const ring = createKeyRing({ keys: config.session.keys.map((key) => key.reveal()), now: keyClock });
+  const keyFiles = followKeyFiles({ config, ring, metrics, log: logger });
+  const app = createApp({ config, ring, log: logger, metrics });
   const server = await startServer({ config, app, log: logger, metrics, monotonicNow: () => performance.now() });
   return {
     publicUrl: config.publicUrl,
     address: server.publicAddress,
     operationsUrl: server.operationsAddress,
     config,
+    ring,
     log,
     async metric(name) {
       const text = await metrics.registry.metrics();
       return text.split('\n').filter((line) => line.startsWith(name));
     },
-    stop: () => server.drain(2_000),
+    async stop() {
+      await server.drain(2_000);
+      keyFiles.close();
+    },
   };
 }
 

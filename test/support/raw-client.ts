@@ -30,6 +30,23 @@ export async function exchange(url: string, bytes: string | Buffer): Promise<Raw
   return { text, answers: parseAnswers(text) };
 }
 
+/** Writes the bytes and reads until the first answer is there, or the connection is closed; then hangs up. */
+export async function firstAnswer(url: string, bytes: Buffer): Promise<RawAnswer> {
+  const socket = connect(url);
+  let text = '';
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  socket.on('data', (chunk) => {
+    text += chunk.toString('latin1');
+    if (parseAnswers(text).some(({ status }) => status >= 200)) resolve(undefined);
+  });
+  socket.on('error', () => undefined);
+  socket.on('close', () => resolve(undefined));
+  socket.write(bytes);
+  await promise;
+  socket.destroy();
+  return parseAnswers(text).find(({ status }) => status >= 200) ?? { status: 0, headers: [], body: '' };
+}
+
 /** An open connection, for tests that write in steps. */
 export function connect(url: string): net.Socket {
   const { hostname, port } = new URL(url);

@@ -170,6 +170,11 @@ async function configurationOf(options: RealProviderOptions, adapter: unknown): 
       Session: day,
     },
     clientBasedCORS: () => false,
+    // Its own dispatcher refuses loopback, which is where our back-channel logout endpoint is.
+    fetch(url: string, request: RequestInit & { dispatcher?: unknown }) {
+      delete request.dispatcher;
+      return fetch(url, request);
+    },
     renderError: (context: { body: string }, { error }: { error: string }) => {
       context.body = page('Something is wrong', `<p>${error}</p>`);
     },

@@ -7,6 +7,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import type { Readable } from 'node:stream';
+import type { ConnectionOptions } from 'node:tls';
 import { Redis } from 'ioredis';
 
 export interface RedisServer {
@@ -27,16 +28,33 @@ export interface RedisServer {
 }
 
 /** Starts a redis-server and waits until it answers. `flags` are redis-server's own, such as `--maxmemory 1mb`. */
-export async function startRedis(...flags: string[]): Promise<RedisServer> {
+export function startRedis(...flags: string[]): Promise<RedisServer> {
+  return launchRedis({ flags });
+}
+
+export interface RedisLaunch {
+  flags?: string[];
+  /** What stands before all flags: a configuration file, and the mode that it is for. */
+  mode?: string[];
+  /** What it prints when it can be asked. */
+  readyLine?: string;
+  /** Present: it speaks TLS only, and the test's own commands go there so. */
+  tls?: ConnectionOptions;
+}
+
+/** Starts a redis-server that is not an ordinary one. */
+export async function launchRedis(launch: RedisLaunch): Promise<RedisServer> {
+  const { flags = [], mode = [], readyLine = 'Ready to accept connections', tls } = launch;
   const executable = findExecutable() ?? installOnDebian();
   const directory = await mkdtemp(join(tmpdir(), 'postern-redis-'));
   const port = await freePort();
-  const url = `redis://127.0.0.1:${port}`;
+  const url = `${tls === undefined ? 'redis' : 'rediss'}://127.0.0.1:${port}`;
   let server: ChildProcessByStdio<null, Readable, null> | undefined;
 
   async function start(): Promise<void> {
     const place = [
-      '--port',
+      ...(tls === undefined ? [] : ['--port', '0']),
+      tls === undefined ? '--port' : '--tls-port',
       String(port),
       '--bind',
       '127.0.0.1',
@@ -47,8 +65,8 @@ export async function startRedis(...flags: string[]): Promise<RedisServer> {
       '--appendonly',
       'no',
     ];
-    server = spawn(executable, [...place, ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
-    await accepting(server);
+    server = spawn(executable, [...mode, ...place, ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
+    await printed(server, readyLine);
   }
 
   async function stop(): Promise<void> {
@@ -60,7 +78,7 @@ export async function startRedis(...flags: string[]): Promise<RedisServer> {
   }
 
   async function command(name: string, ...args: (string | number)[]): Promise<unknown> {
-    const client = new Redis(url, { lazyConnect: true, retryStrategy: null });
+    const client = new Redis(url, { lazyConnect: true, retryStrategy: null, ...(tls && { tls }) });
     await client.connect();
     try {
       return await client.call(name, ...args);
@@ -123,11 +141,11 @@ async function freePort(): Promise<number> {
 }
 
 /** Resolves at redis-server's own line that it takes connections. */
-async function accepting(server: ChildProcessByStdio<null, Readable, null>): Promise<void> {
+async function printed(server: ChildProcessByStdio<null, Readable, null>, line: string): Promise<void> {
   let output = '';
   for await (const chunk of server.stdout.iterator({ destroyOnReturn: false })) {
     output += String(chunk);
-    if (!output.includes('Ready to accept connections')) continue;
+    if (!output.includes(line)) continue;
     server.stdout.resume();
     return;
   }

@@ -22,7 +22,13 @@ test('no code is explained that does not exist', () => {
 test('the page of endpoints has every endpoint of the application and no other', () => {
   const [application, operations] = read('docs/endpoints.md').split('On the operations listener');
   expect(endpointsOf(application!)).toEqual(endpointsOfApp());
-  expect(endpointsOf(operations!)).toEqual(['GET /livez', 'GET /metrics', 'GET /readyz']);
+  expect(endpointsOf(operations!)).toEqual([
+    'DELETE /admin/sessions',
+    'GET /admin/sessions',
+    'GET /livez',
+    'GET /metrics',
+    'GET /readyz',
+  ]);
 });
 
 const pages = ['README.md', 'src/README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)];

@@ -14,6 +14,8 @@ test.each([
     'route GET /api?x=1 --config a.yaml',
     { command: 'route', operands: ['GET', '/api?x=1'], options: { config: 'a.yaml' } },
   ],
+  ['sessions end --sub alice', { command: 'sessions', operands: ['end'], options: { sub: 'alice', iss: undefined } }],
+  ['sessions list --sub=a --iss=b', { command: 'sessions', operands: ['list'], options: { sub: 'a', iss: 'b' } }],
   ['route --config a.yaml GET /api', { command: 'route', operands: ['GET', '/api'], options: { config: 'a.yaml' } }],
 ])('postern %s runs', (line, expected) => {
   expect(parseCommandLine(words(line))).toMatchObject({ kind: 'run', ...expected });
@@ -31,7 +33,7 @@ test.each([
   expect(parseCommandLine(words(line))).toEqual(expected);
 });
 
-const allCommands = 'postern serve | check | print | schema | route (postern --help says more)';
+const allCommands = 'postern serve | check | print | schema | route | sessions (postern --help says more)';
 
 test.each([
   ['', 'a command is missing', allCommands],
@@ -49,6 +51,7 @@ test.each([
   ['print --config --explain', '--config needs a value', 'postern print [--config FILE] [--explain]'],
   ['print --explain=yes', '--explain takes no value', 'postern print [--config FILE] [--explain]'],
   ['check a.yaml', '"a.yaml" is one argument too many', 'postern check [--config FILE]'],
+  ['sessions', 'list|end is missing', 'postern sessions list|end [--sub SUB] [--iss URL] [--config FILE]'],
   ['route', 'METHOD is missing', 'postern route METHOD PATH [--config FILE]'],
   ['route GET', 'PATH is missing', 'postern route METHOD PATH [--config FILE]'],
 ])('postern %s is a mistake', (line, message, usage) => {

@@ -89,13 +89,14 @@ provider:
   issuer: https://id.example.com
   clientId: shop
   clientSecret: { env: CLIENT_SECRET }
-  authorizationParameters: { response_type: token, scope: email, audience: 5 }
+  authorizationParameters: { response_type: token, scope: email, max_age: "60", audience: 5 }
 `),
     ),
   ).toEqual([
     'postern.yaml:5:45 provider.authorizationParameters.response_type: Postern sets this itself; take it out',
     'postern.yaml:5:59 provider.authorizationParameters.scope: Postern sets this itself; list scopes in provider.scopes',
-    'postern.yaml:5:76 provider.authorizationParameters.audience: must be text (numbers, true and false need quotes here), not 5',
+    'postern.yaml:5:75 provider.authorizationParameters.max_age: Postern sets this itself; set login.maxAge',
+    'postern.yaml:5:91 provider.authorizationParameters.audience: must be text (numbers, true and false need quotes here), not 5',
   ]);
 });
 
@@ -123,6 +124,22 @@ operations: { listen: 127.0.0.1:8080 }
     ),
   ).toEqual([
     'postern.yaml:2:23 operations.listen: port 8080 is the public listener’s too (listen); metrics and health need one of their own',
+  ]);
+});
+
+test('an admin token that could be guessed is refused and not repeated', () => {
+  expect(
+    complaintsAbout(rightSave('operations: { admin: { token: { env: ADMIN_TOKEN } } }'), {
+      env: { ADMIN_TOKEN: 'letmein-letmein-letmein-letmein' },
+    }),
+  ).toEqual([
+    'postern.yaml:1:31 operations.admin.token: has 31 characters, and at least 32 are needed; make one with: openssl rand -base64 32',
+  ]);
+});
+
+test('a limit of no session at all is refused', () => {
+  expect(complaintsAbout(rightSave('session: { keys: [{ env: SESSION_KEY }], maxPerUser: 0 }'))).toEqual([
+    'postern.yaml:1:54 session.maxPerUser: must be at least 1, not 0',
   ]);
 });
 

@@ -10,7 +10,7 @@ const cookie = createSessionCookie({
   baseName: 'postern',
   sameSite: 'strict',
   maxAgeMs: undefined,
-  secrets: ['x'],
+  secrets: () => ['x'],
 });
 
 async function openBrowser() {

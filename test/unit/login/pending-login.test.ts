@@ -18,13 +18,13 @@ const cookie = createSessionCookie({
   baseName: 'postern',
   sameSite: 'strict',
   maxAgeMs: undefined,
-  secrets: ['x'],
+  secrets: () => ['x'],
 });
 
 function newLogins(keys = [newKey()]) {
   const clock = { now: 1_750_000_000_000 };
   const store = createMemoryStore({ now: () => clock.now });
-  const box = createBox(createKeyRing(keys), 'transaction');
+  const box = createBox(createKeyRing({ keys, now: () => clock.now }), 'transaction');
   const logins = createPendingLogins({ cookie, box, store, now: () => clock.now, randomId });
   const newLogin = (returnTo = '/', state = randomId()) => ({
     checks: { state, nonce: randomId(), codeVerifier: randomId() },

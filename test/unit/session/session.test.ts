@@ -9,7 +9,8 @@ import { Browser } from '../../support/browser.ts';
 import { serve } from '../../support/express-app.ts';
 
 const publicUrl = 'https://shop.example.com';
-const secrets = ['the secret'];
+const ownSecrets = ['the secret'];
+const secrets = (): readonly string[] => ownSecrets;
 const cookie = createSessionCookie({
   publicUrl,
   baseName: 'postern',
@@ -24,6 +25,7 @@ const record: SessionRecord = {
   claims: { sub: 'alice', email: 'alice@example.test' },
   clientId: 'shop',
   createdAt: 1_750_000_000_000,
+  issuedAt: 1_750_000_000_000,
   device: 'a browser',
 };
 

@@ -1,0 +1,55 @@
+// Which parts of the `redis` section go together: one place to connect to, each credential said once, and TLS that is not silently left out (ASVS 12.3.1).
+import { pemFindings } from './pem.ts';
+import type { Finding, RuleContext } from './rule.ts';
+
+export function redisRules(context: RuleContext): Finding[] {
+  return [placeRules, urlRules, databaseRules, tlsRules].flatMap((rule) => rule(context));
+}
+
+const places = ['url', 'sentinel', 'cluster'] as const;
+
+function placeRules({ isGiven }: RuleContext): Finding[] {
+  if (!isGiven(['redis'])) return [];
+  const [first, ...others] = places.filter((place) => isGiven(['redis', place]));
+  if (first === undefined) {
+    return [{ path: ['redis'], message: 'must say where Redis is: url, sentinel or cluster' }];
+  }
+  return others.map((other) => ({
+    path: ['redis', other],
+    message: `stands beside redis.${first}: sessions are kept in one place; take one of the two out`,
+  }));
+}
+
+function urlRules({ draft: { redis }, isGiven }: RuleContext): Finding[] {
+  const url = redis?.url?.reveal();
+  if (url === undefined) return [];
+  const path = ['redis', 'url'];
+  const parsed = /^rediss?:\/\/[^/]/.test(url) && URL.canParse(url) ? new URL(url) : undefined;
+  if (parsed === undefined || !/^(\/\d*)?$/.test(parsed.pathname) || parsed.search !== '') {
+    return [{ path, message: 'must be a URL such as redis://host:6379/0 or rediss://user:password@host:6379/0' }];
+  }
+  const credentials = parsed.username !== '' || parsed.password !== '';
+  const inUrl = { username: credentials, password: credentials, database: parsed.pathname.length > 1 };
+  const twice = (['username', 'password', 'database'] as const)
+    .filter((key) => inUrl[key] && isGiven(['redis', key]))
+    .map((key) => ({ path: ['redis', key], message: 'stands beside what redis.url says of it; say it in one place' }));
+  if (parsed.protocol === 'rediss:' || !isGiven(['redis', 'tls'])) return twice;
+  return [...twice, { path, message: 'begins with redis://, which is unencrypted, beside redis.tls; write rediss://' }];
+}
+
+function databaseRules({ draft: { redis }, isGiven }: RuleContext): Finding[] {
+  if (!isGiven(['redis', 'cluster']) || redis?.database === undefined || redis.database === 0) return [];
+  return [{ path: ['redis', 'database'], message: 'must be 0 or left out: a Cluster has only one database' }];
+}
+
+function tlsRules({ draft: { redis }, isGiven, readFile }: RuleContext): Finding[] {
+  const at = (name: string) => ['redis', 'tls', name];
+  const files = [
+    ...pemFindings([...at('ca'), 'file'], redis?.tls?.ca?.file, 'certificate', readFile),
+    ...pemFindings([...at('cert'), 'file'], redis?.tls?.cert?.file, 'certificate', readFile),
+    ...pemFindings([...at('key'), 'file'], redis?.tls?.key?.file, 'key', readFile),
+  ];
+  if (isGiven(at('cert')) === isGiven(at('key'))) return files;
+  const [given, missing] = isGiven(at('cert')) ? ['cert', 'key'] : ['key', 'cert'];
+  return [...files, { path: at(given), message: `needs redis.tls.${missing} beside it: a client certificate is both` }];
+}

@@ -1,0 +1,44 @@
+// The end of a session, whoever asks for it: both records go, everybody is told, and nobody finds it in the index any more.
+import { PosternError } from '../errors.ts';
+import type { FoundSession, SessionIndex } from '../session/session-index.ts';
+import type { EndReason } from '../store/store.ts';
+import { StoreUnavailable } from '../store/store.ts';
+import type { TokenVault } from '../tokens/token-vault.ts';
+
+/** `pending`: the store is away; the session is refused here from now on, and its deletion is tried again. */
+export type EndSession = (h: string, reason: EndReason) => Promise<'ended' | 'pending'>;
+
+export function createEndSession(options: {
+  index: Pick<SessionIndex, 'read' | 'remove'>;
+  vault: Pick<TokenVault, 'end'>;
+}): EndSession {
+  const { index, vault } = options;
+  return async (h, reason) => {
+    // Read before it is gone: the index is kept by what stands in it.
+    const owner = await orUndefined(index.read(h));
+    const outcome = await vault.end(h, reason);
+    // What stays in the index is dropped by whoever reads it next.
+    if (owner !== undefined) await orUndefined(index.remove(h, owner));
+    return outcome;
+  };
+}
+
+/** Ends sessions and gives their number. Throws PosternError `session_store_unavailable` when one of them has to wait; it is refused here all the same. */
+export async function endAll(
+  endSession: EndSession,
+  sessions: readonly Pick<FoundSession, 'h'>[],
+  reason: EndReason,
+): Promise<number> {
+  const outcomes = await Promise.all(sessions.map(({ h }) => endSession(h, reason)));
+  if (outcomes.includes('pending')) throw new PosternError('session_store_unavailable', { retryAfterSeconds: 2 });
+  return outcomes.length;
+}
+
+async function orUndefined<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof StoreUnavailable) return undefined;
+    throw error;
+  }
+}

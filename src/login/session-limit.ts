@@ -1,0 +1,29 @@
+// How many sessions one user may have at a time (OWASP ASVS 5.0 V7.1.2): a login beyond the limit ends the oldest.
+import type { SessionIndex, SessionOwner } from '../session/session-index.ts';
+import { StoreUnavailable } from '../store/store.ts';
+import type { Logger } from '../telemetry/log.ts';
+import type { EndSession } from './end-session.ts';
+
+/** To be called after a login is written. Never throws for an outage: the next login makes up for it. */
+export type LimitSessions = (owner: SessionOwner) => Promise<void>;
+
+/** @param most sessions that a user may have; undefined: any number */
+export function createSessionLimit(options: {
+  most: number | undefined;
+  index: Pick<SessionIndex, 'bySubject'>;
+  endSession: EndSession;
+  log: Logger;
+}): LimitSessions {
+  const { most, index, endSession, log } = options;
+  return async ({ iss, sub }) => {
+    if (most === undefined) return;
+    try {
+      // In the order of the store's clock, so that two logins at the same moment agree on which sessions are the oldest.
+      const surplus = (await index.bySubject(iss, sub)).slice(0, -most);
+      await Promise.all(surplus.map(({ h }) => endSession(h, 'limit')));
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) throw error;
+      log.warn({ err: error }, 'the limit of sessions is left to the next login: the store does not answer');
+    }
+  };
+}

@@ -1,0 +1,76 @@
+// Which sessions a user has, and which came from one session at the provider: what back-channel logout, the user's own list and operators find
+// sessions by (OpenID Connect Back-Channel Logout 1.0 section 2.7). A user is (issuer, subject), never an e-mail address (OIDC Core 5.7).
+import { createHash } from 'node:crypto';
+import type { Store } from '../store/store.ts';
+import type { SessionRecord } from './session.ts';
+
+/** Who a session belongs to, as far as it is found by it. */
+export type SessionOwner = Pick<SessionRecord, 'iss' | 'sub' | 'sid'>;
+
+/** A session and its record. */
+export interface FoundSession {
+  h: string;
+  record: SessionRecord;
+}
+
+export interface SessionIndex {
+  /** After the session record was written and before the token record is: whoever looks meanwhile finds the session and can end it. */
+  add(h: string, owner: SessionOwner): Promise<void>;
+  remove(h: string, owner: SessionOwner): Promise<void>;
+  /** The record of one session; undefined when it has ended. */
+  read(h: string): Promise<SessionRecord | undefined>;
+  /** All sessions of a user, the oldest first. */
+  bySubject(iss: string, sub: string): Promise<FoundSession[]>;
+  /** All sessions of one session at the provider. */
+  bySid(iss: string, sid: string): Promise<FoundSession[]>;
+}
+
+/** Which of several configurations on one store; there is one. */
+const app = 'default';
+
+/** Every operation throws StoreUnavailable. `absoluteSeconds` is the longest life of a session. */
+export function createSessionIndex(options: {
+  store: Pick<Store, 'indexAdd' | 'indexFind' | 'indexRemove' | 'readSession'>;
+  absoluteSeconds: number;
+}): SessionIndex {
+  const { store } = options;
+
+  async function read(h: string): Promise<SessionRecord | undefined> {
+    const json = await store.readSession(h);
+    return json === null ? undefined : (JSON.parse(json) as SessionRecord);
+  }
+
+  // An id is never used again, so a member without a record can be dropped whatever happens meanwhile.
+  async function find(key: string): Promise<FoundSession[]> {
+    const found = (await store.indexFind(key)).map(async (h) => {
+      const record = await read(h);
+      if (record === undefined) await store.indexRemove(key, h);
+      return record === undefined ? [] : [{ h, record }];
+    });
+    return (await Promise.all(found)).flat();
+  }
+
+  return {
+    async add(h, owner) {
+      await Promise.all(keysOf(owner).map((key) => store.indexAdd(key, h, options.absoluteSeconds * 1000)));
+    },
+    async remove(h, owner) {
+      await Promise.all(keysOf(owner).map((key) => store.indexRemove(key, h)));
+    },
+    read,
+    bySubject: (iss, sub) => find(subjectKey(iss, sub)),
+    bySid: (iss, sid) => find(sidKey(iss, sid)),
+  };
+}
+
+const subjectKey = (iss: string, sub: string): string => `sub:${nameOf([app, iss, sub])}`;
+const sidKey = (iss: string, sid: string): string => `sid:${nameOf([app, iss, sid])}`;
+
+function keysOf({ iss, sub, sid }: SessionOwner): string[] {
+  return [subjectKey(iss, sub), ...(sid === undefined ? [] : [sidKey(iss, sid)])];
+}
+
+/** A name in the store for what these parts identify together: SHA-256 of their JSON, so that no two lists give one text. */
+export function nameOf(parts: readonly string[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('base64url');
+}

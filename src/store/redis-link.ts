@@ -1,0 +1,131 @@
+// What the store asks of its connections, whatever stands behind them, and the driver's limits that hold for each of them.
+// The link to one server, or to the primary that Sentinel names.
+import { Redis, type Cluster, type RedisOptions } from 'ioredis';
+import type { RedisSettings } from './redis-settings.ts';
+
+const commandTimeoutMs = 500;
+const connectTimeoutMs = 2_000;
+/** For a connection that asks one question and ends: longer than it may take to connect, so that no TLS handshake is cut short. */
+export const introductionMs = connectTimeoutMs + commandTimeoutMs;
+
+/** Connections to all that takes writes, which are made again for ever. */
+export interface RedisLink {
+  /** Sends each command to the server that has its key. */
+  commands: Redis | Cluster;
+  /** The connection to each server that takes writes, by address; undefined while there is none. */
+  primaries(): ReadonlyMap<string, Redis | undefined>;
+  /** One round trip to each of them. */
+  ping(): Promise<void>;
+  /** A connection for messages, made again for ever. */
+  openMessages(): Redis;
+  /** Breaks all connections for commands, to make them anew. */
+  restart(): void;
+  /** Ends all but the message connections; resolves when their sockets are gone. */
+  close(): Promise<void>;
+}
+
+export interface LinkOptions {
+  settings: RedisSettings;
+  /** How long to wait before the next attempt, in ms; `times` counts the attempts that failed. */
+  retryStrategy: (times: number) => number;
+  /** All that takes writes can be reached; called at each change. */
+  onStanding: () => void;
+  /** Some of it cannot, or never could. */
+  onBroken: () => void;
+  /** Why, as the driver says it. */
+  onError: (error: Error) => void;
+}
+
+const limits = {
+  // RESP3 gives nothing here, and in RESP2 a subscribed connection can be told from a normal one.
+  protocol: 2,
+  commandTimeout: commandTimeoutMs,
+  // A socket that owes an answer for so long is dead, though nobody closed it: a new one is tried.
+  socketTimeout: 2 * commandTimeoutMs,
+  connectTimeout: connectTimeoutMs,
+  // What is given up is given up: a socket that lingers could still fail, with nobody listening.
+  disconnectTimeout: 0,
+  // The message connection asks nothing: only TCP itself can find that it is dead.
+  keepAlive: 5_000,
+  maxLoadingRetryTime: 250,
+  // A command whose connection broke has failed, and its caller knows. Sent again by the driver it would come when
+  // nobody waits for it any more, and might begin a refresh that nobody makes.
+  enableOfflineQueue: false,
+  maxRetriesPerRequest: 0,
+  autoResendUnfulfilledCommands: false,
+  autoResubscribe: false,
+  // The primary became a replica: the name, or Sentinel, leads to the new one.
+  reconnectOnError: (error: Error) => error.message.includes('READONLY'),
+} satisfies RedisOptions;
+
+/** What every connection to a server is given. */
+export function driverOptions({ username, password, database, tls }: RedisSettings) {
+  return {
+    ...limits,
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+    ...(database !== undefined && { db: database }),
+    ...(tls !== undefined && { tls }),
+  };
+}
+
+export function createServerLink({ settings, retryStrategy, onStanding, onBroken, onError }: LinkOptions): RedisLink {
+  const open = (connectionName: string): Redis => {
+    const place = sentinelOptions(settings, retryStrategy);
+    const named = { ...driverOptions(settings), ...place, retryStrategy, connectionName };
+    return settings.url === undefined ? new Redis(named) : new Redis(settings.url, named);
+  };
+  const commands = open('postern');
+  const primary = new Map([['primary', commands]]);
+  commands.on('error', (error: Error) => {
+    onError(error);
+    // While no sentinel answers there is no connection that could close.
+    if (commands.status === 'connecting') onBroken();
+  });
+  commands.on('ready', onStanding);
+  commands.on('close', onBroken);
+
+  return {
+    commands,
+    primaries: () => primary,
+    async ping() {
+      await commands.ping();
+    },
+    openMessages: () => open('postern-messages'),
+    restart: () => commands.disconnect(true),
+    close: () => end(commands),
+  };
+}
+
+function sentinelOptions({ sentinel, tls }: RedisSettings, retryStrategy: (times: number) => number) {
+  if (sentinel === undefined) return {};
+  const { name, nodes, username, password } = sentinel;
+  return {
+    name,
+    sentinels: nodes,
+    sentinelRetryStrategy: retryStrategy,
+    sentinelCommandTimeout: introductionMs,
+    ...(username !== undefined && { sentinelUsername: username }),
+    ...(password !== undefined && { sentinelPassword: password }),
+    // Without the switch the driver would connect to the primary in clear, whatever `tls` says.
+    ...(tls !== undefined && { sentinelTLS: tls, enableTLSForSentinelMode: true }),
+  };
+}
+
+/** Ends a connection for good; resolves when its socket is gone. */
+export async function end(redis: Redis): Promise<void> {
+  // QUIT comes back after the answers that are still under way; where nothing comes back the socket is dropped.
+  if (redis.status === 'ready') await redis.quit().catch(() => undefined);
+  if (redis.status === 'end') return;
+  const ended = new Promise<void>((resolve) => redis.once('end', resolve));
+  const hasSocket = redis.status !== 'reconnecting';
+  survive(redis);
+  redis.disconnect();
+  if (hasSocket) await ended;
+}
+
+/** A TLS handshake that is cut short can fail twice, and the driver listens for the first error only: the second would end the process. */
+export function survive(redis: Redis): void {
+  const { stream } = redis as { stream?: NodeJS.EventEmitter };
+  stream?.on('error', () => undefined);
+}

@@ -1,0 +1,99 @@
+// Opened sessions, kept in this process for a few seconds, so that a call costs no store command.
+// Kept honest by the store's messages: what they change is forgotten, and while they are not known to arrive nothing is kept at all.
+import { LRUCache } from 'lru-cache';
+import type { Store, StoreMessage } from '../store/store.ts';
+import type { OpenedSession, VaultOutcome } from './opened-session.ts';
+
+/** However alive the messages are: what somebody changes in the store by hand shows after this. */
+const lifeMs = 5_000;
+
+export interface NearCache {
+  get(h: string): OpenedSession | undefined;
+  /** One read of the store for all who ask at the same time; read again when a message says that it was overtaken. */
+  load(h: string, read: () => Promise<VaultOutcome>): Promise<VaultOutcome>;
+  /** Keeps a session that a store operation has just brought back. */
+  keep(session: OpenedSession): void;
+  forget(h: string): void;
+  notice(message: StoreMessage): void;
+  /** Messages may have been missed. */
+  silence(): void;
+}
+
+interface Load {
+  outcome: Promise<VaultOutcome>;
+  /** A message about the session came while it was being read. */
+  overtaken: boolean;
+}
+
+export function createNearCache(options: {
+  store: Pick<Store, 'listening'>;
+  maxEntries: number;
+  now: () => number;
+}): NearCache {
+  const { store, now } = options;
+  const entries = new LRUCache<string, { session: OpenedSession; until: number }>({ max: options.maxEntries });
+  const loads = new Map<string, Load>();
+
+  function keep(session: OpenedSession): void {
+    if (!store.listening()) return;
+    const { record, offsetMs } = session;
+    const recordEndsAt = record.now + record.ttlMs - offsetMs;
+    entries.set(session.h, { session, until: Math.min(now() + lifeMs, recordEndsAt) });
+  }
+
+  function overtake(h: string): void {
+    const load = loads.get(h);
+    if (load !== undefined) load.overtaken = true;
+  }
+
+  async function readUntilCurrent(load: Load, read: () => Promise<VaultOutcome>): Promise<VaultOutcome> {
+    for (;;) {
+      load.overtaken = false;
+      const outcome = await read();
+      if (load.overtaken) continue;
+      if (outcome.kind === 'signed-in') keep(outcome.session);
+      return outcome;
+    }
+  }
+
+  return {
+    get(h) {
+      const entry = entries.get(h);
+      if (entry === undefined) return undefined;
+      if (now() < entry.until && store.listening()) return entry.session;
+      entries.delete(h);
+      return undefined;
+    },
+
+    load(h, read) {
+      const underWay = loads.get(h);
+      if (underWay !== undefined) return underWay.outcome;
+      const load: Load = { outcome: Promise.resolve({ kind: 'signed-out' }), overtaken: false };
+      load.outcome = readUntilCurrent(load, read).finally(() => loads.delete(h));
+      loads.set(h, load);
+      return load.outcome;
+    },
+
+    keep,
+
+    forget(h) {
+      entries.delete(h);
+      overtake(h);
+    },
+
+    notice(message) {
+      const { h } = message;
+      const kept = entries.get(h);
+      // The news may be what is kept already: this process's own commit comes back as a message.
+      if (message.what === 'refreshed' && kept !== undefined && kept.session.record.revision >= message.revision)
+        return;
+      entries.delete(h);
+      overtake(h);
+    },
+
+    silence() {
+      entries.clear();
+      for (const load of loads.values()) load.overtaken = true;
+    },
+  };
+}

@@ -1,0 +1,119 @@
+// How long a session lives, over HTTP and on a real Redis: idle, absolute, and no longer than the refresh token.
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { logIn, openBrowser, whoAmI } from '../support/browser-login.ts';
+import type { Browser } from '../support/browser.ts';
+import { startMisbehavingProvider } from '../support/misbehaving-provider.ts';
+import type { MisbehavingProvider } from '../support/misbehaving-provider.ts';
+import { newSessionKey, startPostern } from '../support/postern.ts';
+import type { ConfigInput } from '../support/postern.ts';
+import { startRedis } from '../support/redis.ts';
+import type { RedisServer } from '../support/redis.ts';
+import { until } from '../support/until.ts';
+
+let provider: MisbehavingProvider;
+let redis: RedisServer;
+let api: Server;
+
+beforeAll(async () => {
+  [provider, redis] = await Promise.all([startMisbehavingProvider(), startRedis()]);
+  api = createServer((_request, response) => void response.end('ok')).listen(0, '127.0.0.1');
+  await once(api, 'listening');
+});
+afterAll(async () => {
+  await provider.close();
+  await redis[Symbol.asyncDispose]();
+  api.closeAllConnections();
+  api.close();
+});
+
+/** Somebody signed in at a Postern with these lifetimes; `ageMs` is the time since the login was answered. */
+async function withSession(
+  session: ConfigInput,
+  claim: (browser: Browser, ageMs: () => number) => Promise<void>,
+): Promise<void> {
+  await redis.command('FLUSHALL');
+  const postern = await startPostern(provider, {
+    redis: { url: redis.url },
+    session: { keys: [newSessionKey()], ...session },
+    routes: [{ path: '/api', upstream: `http://127.0.0.1:${(api.address() as AddressInfo).port}` }],
+  });
+  try {
+    const browser = openBrowser(postern);
+    await logIn(browser, { issuer: provider.issuer, visit: (url) => provider.authorize(url) });
+    const signedInAt = performance.now();
+    await claim(browser, () => performance.now() - signedInAt);
+  } finally {
+    await postern.stop();
+  }
+}
+
+const call = async (browser: Browser): Promise<number> => (await browser.fetch('/api/x')).status;
+const sessionKeys = async (): Promise<string[]> => (await redis.command('KEYS', 'postern:{*')) as string[];
+
+test('a session that is only asked about ends when the idle time is over, however often it is asked (SES-05, SES-07)', async () => {
+  await withSession({ idleTimeout: '1s' }, async (browser, ageMs) => {
+    expect(await call(browser)).toBe(200);
+    await until(async () => !(await whoAmI(browser)).authenticated);
+    expect(ageMs()).toBeLessThan(2_500);
+    const answer = await browser.fetch('/api/x');
+    expect([answer.status, answer.json().code, answer.setCookies]).toEqual([401, 'session_expired', []]);
+  });
+});
+
+test('activity keeps a session beyond the idle time and ends nothing early (SES-05)', async () => {
+  await withSession({ idleTimeout: '1s' }, async (browser, ageMs) => {
+    await until(async () => {
+      expect(await call(browser)).toBe(200);
+      return ageMs() > 2_500;
+    });
+  });
+});
+
+test('no activity takes a session beyond the absolute time (SES-06, S-23)', async () => {
+  await withSession({ idleTimeout: '1s', absoluteTimeout: '2s' }, async (browser, ageMs) => {
+    await until(async () => (await call(browser)) === 401);
+    expect(ageMs()).toBeGreaterThan(1_500);
+    expect(ageMs()).toBeLessThan(3_500);
+  });
+});
+
+test('a session whose keys were made to last for ever in Redis still ends at its absolute time (S-23)', async () => {
+  await withSession({ idleTimeout: '1s', absoluteTimeout: '1s' }, async (browser, ageMs) => {
+    for (const key of await sessionKeys()) await redis.command('PERSIST', key);
+    await until(async () => (await call(browser)) === 401);
+    expect(ageMs()).toBeLessThan(2_500);
+  });
+});
+
+test('a session lives no longer than the refresh token, where the provider says how long that is (BFF-09)', async () => {
+  provider.does.tokenResponse = { refresh_expires_in: 60, refresh_token: 'TOKCANARY-refresh' };
+  try {
+    await withSession({ idleTimeout: '30m', absoluteTimeout: '12h' }, async (browser) => {
+      const { session } = await whoAmI(browser);
+      expect(session.expiresIn).toBeGreaterThan(50);
+      expect(session.expiresIn).toBeLessThanOrEqual(60);
+      const rests = await Promise.all((await sessionKeys()).map((key) => redis.command('PTTL', key)));
+      expect(rests).toHaveLength(2);
+      for (const rest of rests) expect(rest).toBeLessThanOrEqual(60_000);
+    });
+  } finally {
+    delete provider.does.tokenResponse;
+  }
+});
+
+test('without a refresh token a session lives as long as its access token (BFF-09)', async () => {
+  provider.does.tokenResponse = { refresh_token: undefined, expires_in: 90 };
+  try {
+    await withSession({}, async (browser) => {
+      const { session } = await whoAmI(browser);
+      expect(session.expiresIn).toBeGreaterThan(80);
+      expect(session.expiresIn).toBeLessThanOrEqual(90);
+    });
+  } finally {
+    delete provider.does.tokenResponse;
+  }
+});

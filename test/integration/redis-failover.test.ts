@@ -1,0 +1,240 @@
+// Sentinel and Cluster under a whole Postern: one refresh, and the death of a primary that logs nobody out.
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { createRedisStore } from '../../src/store/redis.ts';
+import type { RedisSettings } from '../../src/store/redis-settings.ts';
+import { eventually } from '../support/eventually.ts';
+import { baseConfig, freePort, register, startPosternProcess, type PosternProcess } from '../support/postern.ts';
+import { startRealProvider, type RealProvider } from '../support/real-provider.ts';
+import { startRedisCluster } from '../support/redis-cluster.ts';
+import { startSentinelGroup } from '../support/redis-sentinel.ts';
+import type { RedisServer } from '../support/redis.ts';
+import { signIn } from '../support/signed-in.ts';
+import { hearing } from '../support/stores.ts';
+import { until } from '../support/until.ts';
+
+/** A setup that survives the loss of one server. */
+interface Redundant extends AsyncDisposable {
+  /** The `redis` section of the configuration. */
+  section: Record<string, unknown>;
+  settings: RedisSettings;
+  primaryOf(key: string): Promise<RedisServer>;
+  /** Makes the primary of a key a replica, alive and well. */
+  demote(primary: RedisServer): Promise<unknown>;
+}
+
+async function sentinel(): Promise<Redundant> {
+  const group = await startSentinelGroup();
+  const { name, sentinels: nodes } = group;
+  return {
+    section: { sentinel: { name, nodes: nodes.map(({ host, port }) => `${host}:${port}`) } },
+    settings: { sentinel: { name, nodes } },
+    primaryOf: () => group.primary(),
+    demote: () => group.failOver(),
+    [Symbol.asyncDispose]: () => group[Symbol.asyncDispose](),
+  };
+}
+
+async function cluster(): Promise<Redundant> {
+  const servers = await startRedisCluster();
+  const { nodes } = servers;
+  return {
+    section: { cluster: { nodes: nodes.map(({ host, port }) => `${host}:${port}`) } },
+    settings: { cluster: { nodes } },
+    primaryOf: (key) => servers.masterOf(key),
+    demote: (primary) => servers.failOver(primary),
+    [Symbol.asyncDispose]: () => servers[Symbol.asyncDispose](),
+  };
+}
+
+let api: Server;
+let apiUrl: string;
+beforeAll(async () => {
+  api = createServer((request, response) => response.end(request.headers.authorization)).listen(0, '127.0.0.1');
+  await once(api, 'listening');
+  apiUrl = `http://127.0.0.1:${(api.address() as AddressInfo).port}`;
+});
+afterAll(() => {
+  api.closeAllConnections();
+  api.close();
+});
+
+async function withReplicas(
+  place: Redundant,
+  claim: (provider: RealProvider, replicas: PosternProcess[]) => Promise<void>,
+): Promise<void> {
+  const provider = await startRealProvider({ accessTokenTtlSeconds: 4, rotate: true });
+  const config = baseConfig(await freePort(), provider, {
+    redis: place.section,
+    routes: [{ path: '/api', upstream: apiUrl }],
+  });
+  register(provider, String(config['publicUrl']));
+  const replicas: PosternProcess[] = [];
+  try {
+    for (const listen of [config['listen'], '127.0.0.1:0']) {
+      replicas.push(await startPosternProcess({ ...config, listen }));
+    }
+    await claim(provider, replicas);
+  } finally {
+    await Promise.all(replicas.map((replica) => replica.stop()));
+    await provider.close();
+  }
+}
+
+const recoverWithinMs = 10_000;
+const login = {
+  main: 'sealed',
+  expiresInMs: 300_000,
+  idleMs: 1_800_000,
+  absoluteMs: 43_200_000,
+  clientId: 'shop-bff',
+  issuer: 'https://id.example.com',
+};
+
+describe.each([
+  ['Sentinel', sentinel],
+  ['Cluster', cluster],
+])('%s', (_name, start) => {
+  test('100 calls over two replicas on one expired token: one token call, no failure, alive at the next expiry (SES-18, TK-04)', async () => {
+    await using place = await start();
+    await withReplicas(place, async (provider, replicas) => {
+      const alice = await signIn(replicas[0]!, provider);
+      for (const round of [1, 2]) {
+        await alice.untilExpired();
+        const calls = Array.from({ length: 100 }, (_, index) => alice.call('/api/x', { on: replicas[index % 2]! }));
+        const answers = await Promise.all(calls);
+        expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
+        expect(new Set(answers.map(({ body }) => body)).size).toBe(1);
+        expect(provider.endpoints.seen('token', 'refresh_token')).toHaveLength(round);
+      }
+    });
+  }, 60_000);
+
+  test('a killed primary logs nobody out: calls and logins succeed or get 503, and all is well within 10 s (ST-04, ST-07, ST-08)', async () => {
+    await using place = await start();
+    await withReplicas(place, async (provider, replicas) => {
+      const people = await Promise.all(['alice', 'bob'].map((user) => signIn(replicas[0]!, provider, user)));
+      const primary = await place.primaryOf('postern:any');
+      await until(async () => replicated(primary));
+      await primary.stop();
+      const killedAt = performance.now();
+
+      const answers: { status: number; setCookie: unknown }[] = [];
+      const logins: string[] = [];
+      let failedAt = killedAt;
+      let lastLogin = '';
+      // Long enough that every access token expires meanwhile: what is seen in the end includes writes.
+      while (performance.now() < killedAt + recoverWithinMs + 2_000 || lastLogin !== 'logged in') {
+        for (const on of replicas) {
+          for (const person of people) {
+            const { status, headers } = await person.call('/api/x', { on });
+            answers.push({ status, setCookie: headers['set-cookie'] });
+            if (status !== 200) failedAt = performance.now();
+          }
+        }
+        lastLogin = await signIn(replicas[1]!, provider, 'alice').then(() => 'logged in', String);
+        if (!logins.includes(lastLogin)) logins.push(lastLogin);
+        if (lastLogin !== 'logged in') failedAt = performance.now();
+        if (performance.now() > killedAt + 30_000) break;
+      }
+      expect(answers.filter(({ status }) => status !== 200 && status !== 503)).toEqual([]);
+      expect(answers.filter(({ setCookie }) => setCookie !== undefined)).toEqual([]);
+      for (const outcome of logins) expect(outcome).toMatch(/logged in|answered 503/);
+      expect(failedAt - killedAt).toBeLessThan(recoverWithinMs);
+      expect(answers.slice(-2 * people.length).every(({ status }) => status === 200)).toBe(true);
+    });
+  }, 90_000);
+
+  test('after a failover nothing is begun for two seconds, and messages arrive again (ST-07)', async () => {
+    await using place = await start();
+    const states: string[] = [];
+    const store = createRedisStore({
+      ...place.settings,
+      now: () => performance.now(),
+      random: Math.random,
+      onStateChange: (state) => states.push(state),
+    });
+    try {
+      const heard: string[] = [];
+      let reconnects = 0;
+      store.subscribe({ ...hearing(({ h }) => heard.push(h)), reconnect: () => (reconnects += 1) });
+      await eventually(() => store.listening());
+      expect(store.settled()).toBe(true);
+      const key = 'postern:{h}:tokens';
+      await store.put('h', login);
+      const primary = await place.primaryOf(key);
+      await until(() => replicated(primary));
+      await primary.stop();
+      const killedAt = performance.now();
+      await eventually(() => states.includes('down'));
+      expect(store.settled()).toBe(false);
+      await eventually(() => !store.listening());
+
+      await eventually(() => states.at(-1) === 'up', { withinMs: recoverWithinMs });
+      const upAt = performance.now();
+      expect(upAt - killedAt).toBeLessThan(recoverWithinMs);
+      expect(store.settled()).toBe(false);
+      expect(reconnects).toBeGreaterThan(0);
+      expect(await place.primaryOf(key)).not.toBe(primary);
+      expect(await store.load('h')).toMatchObject({ main: 'sealed' });
+      await eventually(() => store.settled());
+      expect(performance.now() - upAt).toBeGreaterThan(1_900);
+
+      await eventually(() => store.listening());
+      await store.end('h', 'logout');
+      await eventually(() => heard.includes('h'));
+    } finally {
+      await store.close();
+    }
+  }, 60_000);
+
+  test('a primary that becomes a replica is left for the new one, and nothing is lost (ST-07)', async () => {
+    await using place = await start();
+    const store = createRedisStore({ ...place.settings, now: () => performance.now(), random: Math.random });
+    try {
+      const key = 'postern:{h}:tokens';
+      await eventually(() => store.listening());
+      await store.put('h', login);
+      const primary = await place.primaryOf(key);
+      await place.demote(primary);
+      await eventually(async () => (await place.primaryOf(key)) !== primary, { withinMs: recoverWithinMs });
+      const attempt = { h: 'h', revision: 1, owner: 'a' };
+      const commit = () => store.commit(attempt, { main: 'new', expiresInMs: 1_000 }).catch(() => undefined);
+      await eventually(async () => (await commit())?.kind === 'committed', { withinMs: recoverWithinMs });
+      expect(await store.load('h')).toMatchObject({ main: 'new', revision: 2 });
+      await eventually(() => store.listening());
+    } finally {
+      await store.close();
+    }
+  }, 60_000);
+
+  test('a store that is closed leaves nothing behind, with its primary frozen too', async () => {
+    await using place = await start();
+    const before = openSockets();
+    const open = () => createRedisStore({ ...place.settings, now: () => performance.now(), random: Math.random });
+    const [first, second] = [open(), open()];
+    await eventually(() => first.listening() && second.listening());
+    await first.close();
+    const primary = await place.primaryOf('postern:{h}:tokens');
+    primary.freeze();
+    await second.load('h').catch(() => undefined);
+    const from = performance.now();
+    await second.close();
+    expect(performance.now() - from).toBeLessThan(2_000);
+    primary.thaw();
+    await eventually(() => openSockets() === before);
+  }, 60_000);
+});
+
+/** Whether the replicas of a primary know all that it knows. */
+async function replicated(primary: RedisServer): Promise<boolean> {
+  const info = String(await primary.command('INFO', 'replication'));
+  const offset = /master_repl_offset:(\d+)/.exec(info)![1]!;
+  return new RegExp(`^slave0:.*state=online,offset=${offset},`, 'm').test(info);
+}
+
+function openSockets(): number {
+  return process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length;
+}

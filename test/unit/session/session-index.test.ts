@@ -1,0 +1,73 @@
+import { expect, test } from '@jest/globals';
+import { createSessionIndex } from '../../../src/session/session-index.ts';
+import type { SessionRecord } from '../../../src/session/session.ts';
+import { createMemoryStore } from '../../../src/store/memory.ts';
+
+const iss = 'https://id.example.com';
+const alice: SessionRecord = {
+  iss,
+  sub: 'alice',
+  sid: 'a1',
+  claims: { sub: 'alice' },
+  clientId: 'shop',
+  createdAt: 1_750_000_000_000,
+  issuedAt: 1_750_000_000_000,
+  device: 'a browser',
+};
+
+function open() {
+  let clock = 1_750_000_000_000;
+  const store = createMemoryStore({ now: () => clock });
+  const index = createSessionIndex({ store, absoluteSeconds: 3600 });
+  return {
+    store,
+    index,
+    later: (ms: number) => (clock += ms),
+    login: async (h: string, record = alice): Promise<void> => {
+      await store.writeSession(h, JSON.stringify(record), 600);
+      await index.add(h, record);
+    },
+  };
+}
+
+test('a login that has no tokens yet is found, so that it can be ended (BCL-16)', async () => {
+  const { index, login } = open();
+  await login('h1');
+  expect(await index.bySid(iss, 'a1')).toEqual([{ h: 'h1', record: alice }]);
+  expect(await index.bySubject(iss, 'alice')).toEqual([{ h: 'h1', record: alice }]);
+});
+
+test('a session that ended by itself is not found, and is dropped by whoever looks', async () => {
+  const { store, index, login, later } = open();
+  await login('h1');
+  later(1_200_000);
+  await login('h2');
+  expect((await index.bySubject(iss, 'alice')).map(({ h }) => h)).toEqual(['h2']);
+  await store.writeSession('h1', JSON.stringify(alice), 600);
+  expect((await index.bySubject(iss, 'alice')).map(({ h }) => h)).toEqual(['h2']);
+});
+
+test('a user is an issuer and a sub: the same sub of another issuer is somebody else (SES-21)', async () => {
+  const { index, login } = open();
+  await login('h1');
+  await login('h2', { ...alice, iss: 'https://other.example.com' });
+  expect((await index.bySubject(iss, 'alice')).map(({ h }) => h)).toEqual(['h1']);
+  expect((await index.bySid(iss, 'a1')).map(({ h }) => h)).toEqual(['h1']);
+});
+
+test('a sub is never taken for a sid, nor one spelling of the parts for another', async () => {
+  const { index, login } = open();
+  await login('h1', { ...alice, sub: 'a1', sid: 'alice' });
+  expect(await index.bySubject(iss, 'alice')).toEqual([]);
+  expect(await index.bySid(iss, 'a1')).toEqual([]);
+  expect(await index.bySubject(`${iss}","a1`, '')).toEqual([]);
+});
+
+test('the oldest session comes first', async () => {
+  const { index, login, later } = open();
+  for (const h of ['h3', 'h1', 'h2']) {
+    await login(h);
+    later(1_000);
+  }
+  expect((await index.bySubject(iss, 'alice')).map(({ h }) => h)).toEqual(['h3', 'h1', 'h2']);
+});

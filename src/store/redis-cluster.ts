@@ -4,8 +4,8 @@ import { Cluster, Redis } from 'ioredis';
 import { driverOptions, end, introductionMs, survive, type LinkOptions, type RedisLink } from './redis-link.ts';
 import type { Address } from './redis-settings.ts';
 
-const refreshEveryMs = 5_000;
-const refreshWhileBrokenMs = 250;
+const askWhileBrokenMs = 250;
+const askEveryMs = 5_000;
 const mostRedirections = 4;
 
 export function createClusterLink(options: LinkOptions & { nodes: Address[]; random: () => number }): RedisLink {
@@ -13,9 +13,12 @@ export function createClusterLink(options: LinkOptions & { nodes: Address[]; ran
   const driver = driverOptions(settings);
   const cluster = new Cluster(startNodes, {
     enableOfflineQueue: false,
+    // It asks over a connection that is still being made, and takes that for a broken cluster.
+    enableReadyCheck: false,
     clusterRetryStrategy: retryStrategy,
     slotsRefreshTimeout: introductionMs,
-    slotsRefreshInterval: refreshEveryMs,
+    // Asked from here: the driver's own timer can outlive it.
+    slotsRefreshInterval: 0,
     maxRedirections: mostRedirections,
     // A command that met a broken connection or a broken cluster has failed: as with one server, its caller decides.
     retryDelayOnFailover: 0,
@@ -31,14 +34,12 @@ export function createClusterLink(options: LinkOptions & { nodes: Address[]; ran
   let primaries = new Map<string, Redis | undefined>();
   let standing = false;
   let closing = false;
-  let again: NodeJS.Timeout | undefined;
 
   function look(): void {
     const nodes = new Map(cluster.nodes('master').map((node) => [addressOf(node), node]));
     primaries = new Map([...owners].map((address) => [address, nodes.get(address)]));
     const reached = [...primaries.values()].every((node) => node?.status === 'ready');
     const stands = reached && owners.size > 0 && cluster.status === 'ready' && !closing;
-    if (!stands) askAgainSoon();
     if (stands === standing) return;
     standing = stands;
     if (stands) onStanding();
@@ -46,14 +47,12 @@ export function createClusterLink(options: LinkOptions & { nodes: Address[]; ran
   }
 
   // Who owns a lost master's slots is known only when somebody asks; and to ask is also to connect to it again.
-  function askAgainSoon(): void {
-    if (again !== undefined || closing) return;
-    again = setTimeout(() => {
-      again = undefined;
-      if (cluster.status === 'ready') cluster.refreshSlotsCache();
-      else askAgainSoon();
-    }, refreshWhileBrokenMs).unref();
-  }
+  let rounds = 0;
+  const asking = setInterval(() => {
+    rounds += 1;
+    const isDue = !standing || rounds % (askEveryMs / askWhileBrokenMs) === 0;
+    if (isDue && cluster.status === 'ready') cluster.refreshSlotsCache();
+  }, askWhileBrokenMs).unref();
 
   cluster.on('+node', (node: Redis) => {
     open.add(node);
@@ -100,7 +99,7 @@ export function createClusterLink(options: LinkOptions & { nodes: Address[]; ran
     },
     async close() {
       closing = true;
-      clearTimeout(again);
+      clearInterval(asking);
       const nodes = [...open];
       await cluster.quit().catch(() => undefined);
       await Promise.all(nodes.map(end));

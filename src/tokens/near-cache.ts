@@ -47,13 +47,14 @@ export function createNearCache(options: {
   }
 
   async function readUntilCurrent(load: Load, read: () => Promise<VaultOutcome>): Promise<VaultOutcome> {
-    for (;;) {
+    const wasOvertaken = (): boolean => load.overtaken;
+    let outcome: VaultOutcome;
+    do {
       load.overtaken = false;
-      const outcome = await read();
-      if (load.overtaken) continue;
-      if (outcome.kind === 'signed-in') keep(outcome.session);
-      return outcome;
-    }
+      outcome = await read();
+    } while (wasOvertaken());
+    if (outcome.kind === 'signed-in') keep(outcome.session);
+    return outcome;
   }
 
   return {

@@ -41,6 +41,8 @@ export interface TokenVaultOptions {
   /** Whether any route sends tokens on: then a session without a refresh token ends with its access token. */
   tokensNeeded: boolean;
   nearCache: { enabled: boolean; maxEntries: number };
+  /** A session was ended by this process, store or no store: for what is open of it here. */
+  onEnd: (h: string, reason: EndReason) => void;
   now: () => number;
   metrics: Metrics;
   log: Logger;
@@ -135,6 +137,7 @@ export function createTokenVault(options: TokenVaultOptions): TokenVault {
 
     async end(h, reason) {
       nearCache?.forget(h);
+      options.onEnd(h, reason);
       try {
         if (await store.end(h, reason)) metrics.logouts.inc({ reason });
         failover.ended(h, reason, 'confirmed');

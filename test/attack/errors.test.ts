@@ -1,10 +1,11 @@
 // What strangers, and people on a bad day, get to read: one form for every error, with its code and nothing of our insides (RFC 9457).
+import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { errorCodes, statusOf, titleOf } from '../../src/errors.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import type { Browser, BrowserAnswer } from '../support/browser.ts';
 import { startLogin } from '../support/browser-login.ts';
-import { exchange, valuesOf } from '../support/raw-client.ts';
+import { connect, exchange, valuesOf } from '../support/raw-client.ts';
 import type { RawAnswer } from '../support/raw-client.ts';
 import { startRedis } from '../support/redis.ts';
 import type { RedisServer } from '../support/redis.ts';
@@ -27,6 +28,7 @@ beforeAll(async () => {
     config: (_op, api) => ({
       redis: { url: redis.url },
       login: {},
+      limits: { streams: 1 },
       routes: [
         { path: '/api', upstream: api.url },
         { path: '/closed', upstream: 'http://127.0.0.1:9', auth: 'none' },
@@ -103,6 +105,20 @@ const asScript: Partial<Record<ErrorCode, () => Promise<BrowserAnswer>>> = {
   async session_store_unavailable() {
     const browser = await party.signedInBrowser();
     return whileRedisIsFrozen(() => browser.fetch('/api/x'));
+  },
+  async overloaded() {
+    const browser = await party.signedInBrowser();
+    const { publicUrl, address } = party.postern;
+    const first = connect(address);
+    const cookie = browser.jar.headerFor(new URL(publicUrl), { isSameSite: true, isTopLevelRead: false });
+    const head = ['GET /bff/events HTTP/1.1', `Host: ${new URL(publicUrl).host}`, `Cookie: ${cookie}`, 'X-CSRF: 1'];
+    first.write(`${head.join('\r\n')}\r\n\r\n`);
+    await once(first, 'data');
+    try {
+      return await (await party.signedInBrowser()).fetch('/bff/events');
+    } finally {
+      first.destroy();
+    }
   },
   async provider_unavailable() {
     const browser = party.openBrowser();

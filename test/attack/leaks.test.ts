@@ -46,7 +46,8 @@ function journey(
   { ownRedis = false, url = urlOf } = {},
 ): void {
   test.concurrent(`no secret comes out of ${name} (BFF-03, TK-01, TK-02, LOGS-01, SEC-01, RD-14)`, async () => {
-    const redis = ownRedis ? await startRedis('--requirepass', password) : shared;
+    await using own = ownRedis ? await startRedis('--requirepass', password) : undefined;
+    const redis = own ?? shared;
     await using party = await startRelyingParty({
       does: () => ({ tokenResponse: { expires_in: 1 }, refreshResponse: { expires_in: 300 } }),
       config: (_op, api) => ({
@@ -76,7 +77,6 @@ function journey(
     expect(findings(everywhere, { ...told, browser: receivedBy(browser, party) })).toEqual([]);
     expect(findings(elsewhere, told)).toEqual([]);
     expect(party.postern.log.length).toBeGreaterThan(2);
-    if (ownRedis) await redis[Symbol.asyncDispose]();
   });
 }
 
@@ -198,6 +198,8 @@ journey('requests that are refused, and upstreams that fail', async (one) => {
   await browser.fetch('/api/x', { from: 'https://evil.test' });
   await browser.fetch('/api/x', { headers: { authorization: `Bearer ${token}` } });
   await browser.fetch('/api/x', { method: 'TRACE' });
+  await browser.fetch('/bff/sessions');
+  await browser.submit('/bff/backchannel-logout', { fields: { logout_token: party.op.issued.at(-1)! } });
   await browser.step(`/bff/callback?code=${token}&state=${token}`);
   const cookie = browser.jar.headerFor(new URL(publicUrl), { isSameSite: true, isTopLevelRead: true });
   const { host } = new URL(publicUrl);

@@ -2,6 +2,7 @@
 // a session, or a log line that is none.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { endpointsOfApp } from '../support/documented-endpoints.ts';
 import { exchange, firstAnswer } from '../support/raw-client.ts';
 import { startRelyingParty } from '../support/relying-party.ts';
 import type { RelyingParty } from '../support/relying-party.ts';
@@ -56,8 +57,8 @@ const method = fc.oneof(
 );
 
 const path = fc.constantFrom(
-  ...['', '/', '/api', '/optional', '/open', '/bff', '/bff/login', '/bff/callback', '/bff/session', '/bff/refresh'],
-  ...['/bff/logout', '/bff/logout/continue', '/bff/logout/callback', '/bff/%6cogin', '/assets', '/index.html'],
+  ...['', '/', '/api', '/optional', '/open', '/open/x', '/bff', '/bff/%6cogin', '/assets', '/index.html'],
+  ...endpointsOfApp().map((row) => row.replace(/^\w+ /, '').replace(/:\w+/, 'x')),
 );
 const query = fc.record(
   {

@@ -51,10 +51,14 @@ describe('a session lives no longer than its refresh token (BFF-09)', () => {
 });
 
 describe('what acts for the holder of a cookie refuses requests of other sites (BFF-17)', () => {
-  // They begin or end at the provider, on another site, and do nothing in a session's name; below is proof. Whoever adds an endpoint adds it here or has it tested.
-  const navigations = ['/bff/login', '/bff/callback', '/bff/logout/continue', '/bff/logout/callback'];
+  // They begin or end at the provider, on another site, and do nothing in a cookie's name; below is proof. Whoever adds an endpoint adds it here or has it tested.
+  const fromOutside = [
+    ...['/bff/login', '/bff/callback', '/bff/logout/continue', '/bff/logout/callback'],
+    ...['/bff/backchannel-logout', '/bff/frontchannel-logout'],
+  ];
   const endpoints = endpointsOfApp().map((row) => row.split(' ') as [method: string, path: string]);
-  const acting = endpoints.filter(([, path]) => !navigations.includes(path));
+  const acting = endpoints.filter(([, path]) => !fromOutside.includes(path));
+  const open = endpoints.filter(([, path]) => fromOutside.includes(path));
   const routes: [method: string, path: string][] = ['/api/x', '/optional/x', '/open/x'].flatMap((path) =>
     ['GET', 'POST', 'DELETE'].map((method) => [method, path] as [string, string]),
   );
@@ -72,6 +76,7 @@ describe('what acts for the holder of a cookie refuses requests of other sites (
   const startParty = (): Promise<RelyingParty> =>
     startRelyingParty({
       config: () => ({
+        logout: { frontChannel: true },
         routes: [
           { path: '/api', upstream: 'http://127.0.0.1:9' },
           { path: '/optional', upstream: 'http://127.0.0.1:9', auth: 'optional' },
@@ -102,14 +107,14 @@ describe('what acts for the holder of a cookie refuses requests of other sites (
     expect(party.op.endpoints.seen('token')).toHaveLength(1);
   });
 
-  test('the endpoints that other sites may send people to leave the session alone', async () => {
-    expect(endpoints.map(([, path]) => path)).toEqual(expect.arrayContaining(navigations));
+  test('the endpoints that other sites and the provider send people to leave the session alone', async () => {
+    expect(open.map(([, path]) => path).sort()).toEqual(fromOutside.sort());
     await using party = await startParty();
     const browser = await party.signedInBrowser();
     const cookie = cookieHeaderOf(party, browser);
-    for (const path of navigations) {
+    for (const [method, path] of open) {
       for (const [, headers] of marks) {
-        const answer = await send(party, path, { method: 'GET', headers: { ...headers, cookie } });
+        const answer = await send(party, path, { method, headers: { ...headers, cookie } });
         expect([answer.headers['set-cookie'] ?? []].flat().join()).not.toMatch(/postern-\d+=/);
       }
     }

@@ -46,6 +46,7 @@ async function startReplica(port: number): Promise<Replica> {
     registration: { issuer: 'https://id.example.test', clientId: 'shop' },
     lifetimes: { idleMs: 1_800_000, absoluteMs: 43_200_000 },
     nearCache: { enabled: true, maxEntries: 10_000 },
+    onEnd: () => undefined,
     tokensNeeded: true,
     now,
     metrics: createMetrics(),

@@ -83,6 +83,7 @@ export async function startGate(overrides: Record<string, unknown>): Promise<Gat
     registration: config.provider,
     lifetimes: { idleMs: 1_800_000, absoluteMs: 43_200_000 },
     nearCache: { enabled: false, maxEntries: 1 },
+    onEnd: () => undefined,
     tokensNeeded: true,
     now,
     metrics,

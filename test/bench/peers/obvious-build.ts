@@ -1,5 +1,5 @@
 // What somebody would build from the same packages by their READMEs: tokens in the session, the session in Redis, the Bearer header set in `proxyReq`.
-// It logs in by POST /login with tokens of the usual sizes, because only its API calls are measured.
+// It logs in by POST /login with tokens as long as the real ones, because only its API calls are measured.
 import { randomBytes } from 'node:crypto';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -36,7 +36,7 @@ app.use(
   }),
 );
 app.post('/login', (request, response) => {
-  request.session.tokens = { accessToken: tokenOf(900), refreshToken: tokenOf(43), idToken: tokenOf(900) };
+  request.session.tokens = { accessToken: tokenOf(700), refreshToken: tokenOf(43), idToken: tokenOf(900) };
   response.sendStatus(204);
 });
 app.use('/api', (request, response, next) => {

@@ -1,8 +1,10 @@
 // The configuration file's shape: one zod schema, from which come the checks, the defaults, the JSON Schema and the reference page.
 // Rules that span several keys are in rules.ts; the sentences about wrong values in issues.ts.
 import * as z from 'zod';
+import { providerSection } from './provider-schema.ts';
 import { redisSection } from './redis-schema.ts';
 import { route } from './route-schema.ts';
+import { sessionSection } from './session-schema.ts';
 import {
   cookieName,
   duration,
@@ -14,35 +16,10 @@ import {
   network,
   origin,
   ownPath,
-  parameterValue,
   routePath,
-  scope,
   secretValue,
-  text,
 } from './values.ts';
 import type { ReadSecret } from './values.ts';
-
-/** The claims that `/bff/session` shows unless the configuration names others (OIDC Core 5.4, scopes profile, email, phone). */
-export const standardProfileClaims = [
-  'name',
-  'given_name',
-  'family_name',
-  'middle_name',
-  'nickname',
-  'preferred_username',
-  'profile',
-  'picture',
-  'website',
-  'email',
-  'email_verified',
-  'gender',
-  'birthdate',
-  'zoneinfo',
-  'locale',
-  'phone_number',
-  'phone_number_verified',
-  'updated_at',
-];
 
 /** What an application may ask of `/bff/login`, once `login.parameters` allows it (OIDC Core 3.1.2.1). */
 export const loginParameters = ['prompt', 'login_hint', 'max_age', 'acr_values', 'ui_locales'] as const;
@@ -54,73 +31,6 @@ export const loginParameters = ['prompt', 'login_hint', 'max_age', 'acr_values',
 export function createConfigSchema(readSecret: ReadSecret, resolvePath: (path: string) => string = (path) => path) {
   const path = machinePath(resolvePath);
   const secret = secretValue(readSecret, path);
-
-  const provider = z.strictObject({
-    issuer: httpUrl.describe(
-      'The issuer, exactly as the provider writes it in its tokens; its metadata is at <issuer>/.well-known/openid-configuration.',
-    ),
-    clientId: text.describe('The client that this Postern is registered as.'),
-    clientSecret: secret.optional().describe('The client secret. Needed unless insecure.publicClient is set.'),
-    clientAuth: z
-      .enum(['basic', 'post'])
-      .default('basic')
-      .describe('How the secret travels to the token endpoint: HTTP Basic, or in the form.'),
-    scopes: z.array(scope).min(1).default(['openid']).describe('Scopes to ask for; openid must be among them.'),
-    authorizationParameters: z
-      .record(z.string(), parameterValue)
-      .default({})
-      .describe('More parameters for the authorization request, such as audience, resource or access_type.'),
-    userinfo: z
-      .enum(['auto', 'never'])
-      .default('auto')
-      .describe('auto: read the userinfo endpoint at login where there is one; never: the ID token says enough.'),
-    tls: z
-      .strictObject({
-        ca: z.strictObject({
-          file: path.describe('PEM file with the authority that signed the provider’s certificate.'),
-        }),
-      })
-      .optional()
-      .describe('For a provider whose certificate a private authority signed.'),
-  });
-
-  const session = z.strictObject({
-    keys: z
-      .array(secret)
-      .min(1)
-      .describe(
-        'Server keys, 32 random bytes each, base64, newest first. All of them open; a new first one signs and seals after ten minutes.',
-      ),
-    idleTimeout: duration.prefault('30m').describe('A session without activity ends after this.'),
-    absoluteTimeout: duration.prefault('12h').describe('A session ends after this, whatever happens.'),
-    refreshBefore: duration
-      .prefault('1m')
-      .describe('How long before its expiry an access token is refreshed (at most a fifth of its lifetime).'),
-    nearCache: z
-      .strictObject({
-        enabled: z
-          .boolean()
-          .default(true)
-          .describe(
-            'Keep opened sessions in the process for up to 5 s, as long as messages of the store are known to arrive.',
-          ),
-        maxEntries: z
-          .int()
-          .min(1)
-          .max(1_000_000)
-          .default(10_000)
-          .describe('The most sessions kept; the least used go first.'),
-      })
-      .prefault({})
-      .describe('Saves the store a command per call.'),
-    maxPerUser: z
-      .int('a whole number of sessions')
-      .min(1, 'at least 1')
-      .max(1_000, 'at most 1000')
-      .optional()
-      .describe('How many sessions a user may have; a login beyond that ends the oldest. Any number unless given.'),
-    claims: z.array(text).default(standardProfileClaims).describe('The claims that /bff/session shows beside sub.'),
-  });
 
   const spa = z.union(
     [
@@ -161,8 +71,8 @@ export function createConfigSchema(readSecret: ReadSecret, resolvePath: (path: s
       .array(network)
       .default([])
       .describe('Addresses or networks (CIDR) of the proxies in front that may say who the client is.'),
-    provider: provider.describe('The OpenID provider.'),
-    session: session.describe('Sessions: keys and lifetimes.'),
+    provider: providerSection(secret, path).describe('The OpenID provider.'),
+    session: sessionSection(secret).describe('Sessions: keys and lifetimes.'),
     redis: redisSection(secret, path)
       .optional()
       .describe('Where sessions are kept. Without it they live in this process: one replica, gone at restart.'),

@@ -10,5 +10,7 @@ export default {
   randomize: true,
   // Tests that wait for tokens to expire wait together.
   maxConcurrency: 20,
+  // Most of the time is spent waiting, not computing.
+  maxWorkers: 3,
   testTimeout: 30_000,
 };

@@ -108,27 +108,24 @@ export type PosternVariants = Record<'memory' | 'redis' | 'redisUncached' | 'wit
 /** Postern with each of its stores, each with one signed-in session; and the two ways in which it is asked without looking for one. */
 export async function startPosternVariants(options: PosternOptions): Promise<PosternVariants> {
   const redis = { url: options.redisUrl };
-  const memory = await startSignedIn('Postern, memory', options, {});
   const uncached = { keys: [newSessionKey()], nearCache: { enabled: false } };
-  const { headers, ...asked } = memory.variants[0]!;
+  const cached = await startSignedIn('Postern, Redis', options, { redis });
+  const { headers, url, ...asked } = cached.variants[0]!;
   const anonymous = Object.fromEntries(Object.entries(headers).filter(([name]) => name !== 'cookie'));
+  const open = { ...asked, name: 'Postern, auth: none', url: url.replace('/api/', '/open/'), headers, bearer: false };
+  const refused = {
+    ...asked,
+    name: 'Postern, anonymous: 401',
+    url,
+    headers: anonymous,
+    status: 401,
+    bearer: undefined,
+  };
   return {
-    memory,
-    redis: await startSignedIn('Postern, Redis', options, { redis }),
+    memory: await startSignedIn('Postern, memory', options, {}),
+    redis: cached,
     redisUncached: await startSignedIn('Postern, Redis, no near cache', options, { redis, session: uncached }),
-    withoutSession: {
-      variants: [
-        {
-          ...asked,
-          name: 'Postern, auth: none',
-          url: asked.url.replace('/api/', '/open/'),
-          headers,
-          bearer: false,
-        },
-        { ...asked, name: 'Postern, anonymous: 401', headers: anonymous, status: 401, bearer: undefined },
-      ],
-      stop: memory.stop,
-    },
+    withoutSession: { variants: [open, refused], stop: cached.stop },
   };
 }
 

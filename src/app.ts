@@ -1,6 +1,7 @@
 // The table of every endpoint on one screen, and what stands beside it: the API lane, the app's files, the pages of errors.
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener } from 'node:http';
+import type { ErrorCode } from './errors.ts';
 import { createHandlers } from './handlers.ts';
 import { createEndpoints } from './http/endpoints.ts';
 import type { Endpoint } from './http/endpoints.ts';
@@ -30,6 +31,8 @@ export interface App {
   /** What is neither ours nor an API's: the app, if Postern serves it. */
   spa: Spa;
   sendProblem: SendError;
+  /** The answer to bytes that are no request; see http/error-response. */
+  rawProblem(code: ErrorCode): string;
   /** /admin on the operations listener, once it is switched on. */
   admin: RequestListener | undefined;
   /** Whether the store has been reached once since the start: a replica that cannot must not replace one that can. */
@@ -49,7 +52,7 @@ export function createApp(options: PartsOptions): App {
     https: publicUrl.startsWith('https:'),
     strictTransportSecurity: config.strictTransportSecurity,
   });
-  const { sendProblem, sendErrorPage } = createErrorResponse({
+  const { sendProblem, sendErrorPage, rawProblem } = createErrorResponse({
     securityHeaders,
     loginUrl: `${basePath}/login`,
     homeUrl: '/',
@@ -83,7 +86,7 @@ export function createApp(options: PartsOptions): App {
   return {
     begin: createRequestContexts({
       trusted: config.trustedProxies,
-      randomId: () => randomBytes(12).toString('base64url'),
+      randomId: randomUUID,
       monotonicNow: () => performance.now(),
     }),
     express: createEndpoints({
@@ -117,6 +120,7 @@ export function createApp(options: PartsOptions): App {
       log,
     }),
     sendProblem,
+    rawProblem: (code) => rawProblem(code, randomUUID()),
     admin: handlers.admin,
     started: () => reached.once,
     parts: () => ({ store: reached.now ? 'up' : 'down', provider: provider.ready() ? 'up' : 'down' }),

@@ -6,8 +6,7 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { App } from './app.ts';
 import type { Config, ListenAddress } from './config/schema.ts';
-import { PosternError, statusOf, titleOf } from './errors.ts';
-import type { ErrorCode } from './errors.ts';
+import { PosternError } from './errors.ts';
 import { createFramingGuard } from './http/framing.ts';
 import { createOperations } from './http/health.ts';
 import { contextFor } from './http/request-context.ts';
@@ -50,8 +49,10 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     noDelay: true,
   });
   publicServer.on('request', createPublicHandler(options));
-  publicServer.on('clientError', refuseBrokenRequest);
-  publicServer.on('connect', (_request: IncomingMessage, socket: Duplex) => endRaw(socket, 'method_not_allowed'));
+  publicServer.on('clientError', createRefusal(app));
+  publicServer.on('connect', (_request: IncomingMessage, socket: Duplex) =>
+    endRaw(socket, app.rawProblem('method_not_allowed')),
+  );
 
   const operations = createOperations({
     health: () => ({ ready: !draining && app.started(), parts: app.parts() }),
@@ -195,23 +196,17 @@ function isForUs(request: IncomingMessage, hosts: ReadonlySet<string>): boolean 
 }
 
 // What Node's parser refuses has no response object. While another answer is on its way on the same connection, nothing may be written into it.
-function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
-  const answerUnderWay = (socket as { _httpMessage?: ServerResponse | null })._httpMessage?.headersSent === true;
-  if (error.code === 'ECONNRESET' || !socket.writable || answerUnderWay) socket.destroy();
-  else endRaw(socket, error.code === 'HPE_HEADER_OVERFLOW' ? 'headers_too_large' : 'bad_request');
+function createRefusal(app: Pick<App, 'rawProblem'>): (error: NodeJS.ErrnoException, socket: Duplex) => void {
+  return (error, socket) => {
+    const answerUnderWay = (socket as { _httpMessage?: ServerResponse | null })._httpMessage?.headersSent === true;
+    const code = error.code === 'HPE_HEADER_OVERFLOW' ? 'headers_too_large' : 'bad_request';
+    if (error.code === 'ECONNRESET' || !socket.writable || answerUnderWay) socket.destroy();
+    else endRaw(socket, app.rawProblem(code));
+  };
 }
 
-function endRaw(socket: Duplex, code: ErrorCode): void {
-  const status = statusOf(code);
-  const body = JSON.stringify({ type: `urn:postern:error:${code}`, title: titleOf(code), status, code });
-  const head = [
-    `HTTP/1.1 ${status} ${titleOf(code)}`,
-    'Content-Type: application/problem+json; charset=utf-8',
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    'Cache-Control: no-store',
-    'Connection: close',
-  ];
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
+function endRaw(socket: Duplex, response: string): void {
+  socket.end(response, () => socket.destroy());
 }
 
 async function listen(server: HttpServer, { host, port }: ListenAddress): Promise<string> {

@@ -1,7 +1,8 @@
 // How a failure reaches the caller: problem+json for scripts (RFC 9457), a small page for people. Both say the code, neither says the cause.
+import { STATUS_CODES } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { PosternError } from '../errors.ts';
-import { titleOf } from '../errors.ts';
+import { statusOf, titleOf } from '../errors.ts';
+import type { ErrorCode, PosternError } from '../errors.ts';
 import { renderPage } from './page.ts';
 import { contextFor } from './request-context.ts';
 import type { HeaderList, SecurityHeaders } from './security-headers.ts';
@@ -9,24 +10,52 @@ import type { HeaderList, SecurityHeaders } from './security-headers.ts';
 /** Answers with the error. `loginUrl` is named where a login helps: on 401s. */
 export type SendError = (request: IncomingMessage, response: ServerResponse, error: PosternError) => void;
 
-/** The two ways to answer an error on a plain Node response; once the head is out, the connection is cut instead. */
-export function createErrorResponse(options: { securityHeaders: SecurityHeaders; loginUrl: string; homeUrl: string }): {
+/** The ways to answer an error; once the head of a response is out, its connection is cut instead. */
+export interface ErrorResponse {
   sendProblem: SendError;
   sendErrorPage: SendError;
-} {
+  /** A whole response that closes its connection, as bytes, for what Node's parser refused: there is no request then. */
+  rawProblem: (this: void, code: ErrorCode, requestId: string) => string;
+}
+
+export function createErrorResponse(options: {
+  securityHeaders: SecurityHeaders;
+  loginUrl: string;
+  homeUrl: string;
+}): ErrorResponse {
+  const problemHeaders: HeaderList = {
+    ...options.securityHeaders.own,
+    'content-type': 'application/problem+json; charset=utf-8',
+  };
+
+  function problemOf(code: ErrorCode, requestId: string): string {
+    const status = statusOf(code);
+    return JSON.stringify({
+      type: `urn:postern:error:${code}`,
+      title: titleOf(code),
+      status,
+      code,
+      requestId,
+      ...(status === 401 ? { loginUrl: options.loginUrl } : {}),
+    });
+  }
+
   return {
     sendProblem(request, response, error) {
-      const context = contextFor(request);
-      const body = {
-        type: `urn:postern:error:${error.code}`,
-        title: titleOf(error.code),
-        status: error.status,
-        code: error.code,
-        requestId: context.requestId,
-        ...(error.status === 401 ? { loginUrl: options.loginUrl } : {}),
+      const body = problemOf(error.code, contextFor(request).requestId);
+      send({ request, response, error, headers: problemHeaders, body });
+    },
+    rawProblem(code, requestId) {
+      const status = statusOf(code);
+      const body = problemOf(code, requestId);
+      const headers: HeaderList = {
+        ...problemHeaders,
+        'cache-control': 'no-store',
+        connection: 'close',
+        'content-length': String(Buffer.byteLength(body)),
       };
-      const headers = { ...options.securityHeaders.own, 'content-type': 'application/problem+json; charset=utf-8' };
-      send({ request, response, error, headers, body: JSON.stringify(body) });
+      const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+      return [`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`, ...lines, '', body].join('\r\n');
     },
     sendErrorPage(request, response, error) {
       const context = contextFor(request);

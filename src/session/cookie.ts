@@ -1,5 +1,4 @@
-// The session cookie: the one place that names, signs, parses and strips it, for the API lane and before express-session alike
-// (RFC 10017 section 6.1.3.2, RFC 6265bis). What express-session would read differently never reaches it.
+// The session cookie: the one place that names, signs and parses it (RFC 10017 section 6.1.3.2, RFC 6265bis).
 import { createHash } from 'node:crypto';
 import { sign, unsign } from 'cookie-signature';
 
@@ -12,8 +11,6 @@ export interface SessionCookie {
   readonly attributes: { path: '/'; httpOnly: true; secure: boolean; sameSite: 'strict' | 'lax'; maxAge?: number };
   /** Two cookies of our name are no session: nobody can say which one the browser was given first (cookie tossing). */
   read(cookieHeader: string | undefined): CookieReading;
-  /** The header without the session cookie: what express-session may see when the reading was not `valid`. */
-  withoutSession(cookieHeader: string | undefined): string | undefined;
   /** The cookie's value for a session id, as express-session signs it. */
   valueFor(sessionId: string): string;
   /** Whether a cookie belongs to Postern (session, login transactions, login counter): such cookies never go upstream, nor come from there. */
@@ -38,6 +35,7 @@ export function createSessionCookie(options: SessionCookieOptions): SessionCooki
   const url = new URL(options.publicUrl);
   const secure = url.protocol === 'https:';
   // Cookies ignore ports: without the port in its name, two apps on one loopback host would share the cookie.
+  const verify = createVerifier(secrets);
   const name = secure ? `__Host-Http-${baseName}` : `${baseName}-${url.port === '' ? '80' : url.port}`;
 
   return {
@@ -54,12 +52,7 @@ export function createSessionCookie(options: SessionCookieOptions): SessionCooki
       if (values.length === 0) return { kind: 'absent' };
       const [value] = values;
       if (values.length > 1 || value === undefined) return { kind: 'invalid' };
-      const sessionId = verify(value, secrets());
-      return sessionId === undefined ? { kind: 'invalid' } : { kind: 'valid', sessionId, h: hashOf(sessionId) };
-    },
-    withoutSession(cookieHeader) {
-      const kept = pairsOf(cookieHeader).filter((pair) => nameOf(pair) !== name);
-      return kept.length === 0 ? undefined : kept.join('; ');
+      return verify(value) ?? { kind: 'invalid' };
     },
     valueFor(sessionId) {
       const [signing] = secrets();
@@ -96,8 +89,35 @@ function nameOf(pair: string): string {
   return (equals === -1 ? pair : pair.slice(0, equals)).trim();
 }
 
+type ValidReading = Extract<CookieReading, { kind: 'valid' }>;
+
+const maxRemembered = 10_000;
+
+// Verifying is dear beside all else that a call costs, and a value that was good stays good until the secrets change. Only good values are remembered,
+// so that strangers fill nothing. `secrets` gives the same array until one of them changes.
+function createVerifier(secrets: () => readonly string[]): (value: string) => ValidReading | undefined {
+  const good = new Map<string, ValidReading>();
+  let goodUnder: readonly string[] = [];
+  return (value) => {
+    const current = secrets();
+    if (current !== goodUnder) {
+      good.clear();
+      goodUnder = current;
+    }
+    const remembered = good.get(value);
+    if (remembered !== undefined) return remembered;
+    const sessionId = sessionIdIn(value, current);
+    if (sessionId === undefined) return undefined;
+    const reading: ValidReading = { kind: 'valid', sessionId, h: hashOf(sessionId) };
+    const [oldest] = good.size < maxRemembered ? [] : good.keys();
+    if (oldest !== undefined) good.delete(oldest);
+    good.set(value, reading);
+    return reading;
+  };
+}
+
 // express-session's format: `s:<id>.<hmac>`, percent-encoded.
-function verify(value: string, secrets: readonly string[]): string | undefined {
+function sessionIdIn(value: string, secrets: readonly string[]): string | undefined {
   if (value.length > 256) return undefined;
   let decoded: string;
   try {

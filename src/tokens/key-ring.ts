@@ -1,6 +1,7 @@
 // The server keys. Each purpose has keys of its own, derived by HKDF (RFC 5869), so that a value sealed or signed for one is worthless for another.
 // Several keys are a ring, so that a key can be replaced while sessions live: all of them open, and which one signs and seals is decided here alone.
-import { createHash, hkdfSync } from 'node:crypto';
+import { createHash, createSecretKey, hkdfSync } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { settlingSeconds } from '../config/key-rules.ts';
 
 /** What a derived key is for. */
@@ -10,7 +11,7 @@ export interface RingKey {
   /** Names the key beside what it sealed; tells nothing about it. */
   readonly id: string;
   /** A 32-byte key. `salt` ties it to one thing: a session id, a ticket. */
-  derive(purpose: KeyPurpose, salt: string): Buffer;
+  derive(purpose: KeyPurpose, salt: string): KeyObject;
 }
 
 export interface KeyRing {
@@ -70,13 +71,15 @@ export function createKeyRing({ keys, now }: { keys: readonly string[]; now: () 
 }
 
 function createRingKey(base64: string): RingKey {
-  const key = Buffer.from(base64, 'base64');
+  const bytes = Buffer.from(base64, 'base64');
+  // Key objects, because node:crypto examines a bare Buffer anew, and slowly, at every use.
+  const key = createSecretKey(bytes);
   return {
-    id: createHash('sha256').update('postern key id').update(key).digest('base64url').slice(0, 8),
-    derive: (purpose, salt) => Buffer.from(hkdfSync('sha256', key, salt, `postern ${purpose}`, 32)),
+    id: createHash('sha256').update('postern key id').update(bytes).digest('base64url').slice(0, 8),
+    derive: (purpose, salt) => createSecretKey(Buffer.from(hkdfSync('sha256', key, salt, `postern ${purpose}`, 32))),
   };
 }
 
 function cookieSecret(key: RingKey): string {
-  return key.derive('cookie', '').toString('base64url');
+  return key.derive('cookie', '').export().toString('base64url');
 }

@@ -218,8 +218,10 @@ describe('for bytes that are no request it is problem+json too, and the end of t
       title: titleOf(code),
       status,
       code,
+      requestId: expect.stringMatching(/^[0-9a-f-]{36}$/),
     });
     expect(answer.status).toBe(status);
+    expect(valuesOf(answer, 'x-content-type-options')).toEqual(['nosniff']);
     expect(valuesOf(answer, 'connection')).toEqual(['close']);
     expect(valuesOf(answer, 'content-type')).toEqual(['application/problem+json; charset=utf-8']);
     expect(answer.body).not.toMatch(insides);

@@ -1,5 +1,5 @@
 // The API lane behind the real listener, over real sockets, with sessions that were put there instead of logged in: for tests whose subject is the proxying.
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import type { Config } from '../../src/config/schema.ts';
 import { createConfigSchema } from '../../src/config/schema.ts';
 import { Secret } from '../../src/config/secret.ts';
@@ -73,7 +73,7 @@ export async function startGate(overrides: Record<string, unknown>): Promise<Gat
     secrets: () => ['gate-secret'],
   });
   const securityHeaders = createSecurityHeaders({ https: false, strictTransportSecurity: false });
-  const { sendProblem } = createErrorResponse({ securityHeaders, loginUrl: '/bff/login', homeUrl: '/' });
+  const { sendProblem, rawProblem } = createErrorResponse({ securityHeaders, loginUrl: '/bff/login', homeUrl: '/' });
   const now = (): number => Date.now();
   const { store, faults } = createFaultyStore(now);
   const vault = createTokenVault({
@@ -132,7 +132,7 @@ export async function startGate(overrides: Record<string, unknown>): Promise<Gat
     app: {
       begin: createRequestContexts({
         trusted: config.trustedProxies,
-        randomId: () => randomBytes(12).toString('base64url'),
+        randomId: randomUUID,
         monotonicNow: () => performance.now(),
       }),
       express: (request, response) => sendProblem(request, response, new PosternError('no_route')),
@@ -140,6 +140,7 @@ export async function startGate(overrides: Record<string, unknown>): Promise<Gat
       lane,
       spa,
       sendProblem,
+      rawProblem: (code) => rawProblem(code, randomUUID()),
       admin: undefined,
       started: () => true,
       parts: () => ({ store: 'up', provider: 'up' }),

@@ -106,16 +106,9 @@ test('a thousand cookies from strangers: never an exception, never a session (CK
     fc.property(fc.string({ unit: 'binary', maxLength: 400 }), (value) => {
       const reading = cookie.read(`${cookie.name}=${value}`);
       expect(reading.kind).not.toBe('valid');
-      cookie.withoutSession(`${cookie.name}=${value}; a=1`);
     }),
     { numRuns: 1000 },
   );
-});
-
-test('taken out of the header, no session cookie of ours is left and every other one is', () => {
-  expect(cookie.withoutSession(`a=1; ${header}; b=2; ${cookie.name}=x`)).toBe('a=1; b=2');
-  expect(cookie.withoutSession(header)).toBeUndefined();
-  expect(cookie.withoutSession(undefined)).toBeUndefined();
 });
 
 test('ours are the session, the transactions and the counter, and nobody else’s', () => {

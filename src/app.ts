@@ -1,6 +1,7 @@
 // The table of every endpoint on one screen, and what stands beside it: the API lane, the app's files, the pages of errors.
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener } from 'node:http';
+import { isUnder } from './config/path-prefix.ts';
 import type { ErrorCode } from './errors.ts';
 import { createHandlers } from './handlers.ts';
 import { createEndpoints } from './http/endpoints.ts';
@@ -58,8 +59,7 @@ export function createApp(options: PartsOptions): App {
     homeUrl: '/',
   });
   const routes = createRouteTable(config.routes);
-  const isReserved = (path: string): boolean =>
-    path === basePath || path.startsWith(`${basePath}/`) || routes.match(path).kind !== 'none';
+  const isReserved = (path: string): boolean => isUnder(path, basePath) || routes.match(path).kind !== 'none';
   const handlers = createHandlers(parts, { securityHeaders, isReserved });
 
   const endpoints: Endpoint[] = [

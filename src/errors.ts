@@ -65,3 +65,8 @@ export class PosternError extends Error {
     return statusOf(this.code);
   }
 }
+
+/** The session store did not answer, so that nothing is known about the session: 503, and the cookie stays. */
+export function storeAway(cause?: unknown): PosternError {
+  return new PosternError('session_store_unavailable', { cause, retryAfterSeconds: 2 });
+}

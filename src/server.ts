@@ -5,6 +5,7 @@ import type { IncomingMessage, RequestListener, Server as HttpServer, ServerResp
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { App } from './app.ts';
+import { isUnder } from './config/path-prefix.ts';
 import type { Config, ListenAddress } from './config/schema.ts';
 import { PosternError } from './errors.ts';
 import { createFramingGuard } from './http/framing.ts';
@@ -174,10 +175,6 @@ function accessLine(
     client: context.clientAddress,
     ...(context.errorCode === undefined ? {} : { code: context.errorCode }),
   };
-}
-
-function isUnder(path: string, basePath: string): boolean {
-  return path === basePath || path.startsWith(`${basePath}/`);
 }
 
 function acceptedHosts(publicUrl: string): ReadonlySet<string> {

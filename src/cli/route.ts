@@ -1,5 +1,5 @@
 // `postern route`: what would happen to a request, decided by the very parts that decide it at run time.
-import { isUnder } from '../config/route-rules.ts';
+import { isUnder } from '../config/path-prefix.ts';
 import type { Config } from '../config/schema.ts';
 import { canonicalPath } from '../proxy/canonical-path.ts';
 import { createRouteTable } from '../proxy/routes.ts';

@@ -1,4 +1,5 @@
 // What routes, the app and our own pages must not do to each other: no path may mean two things.
+import { isUnder } from './path-prefix.ts';
 import { join } from 'node:path';
 import { reasonFor } from './read-secret.ts';
 import type { Config, RouteConfig } from './schema.ts';
@@ -11,11 +12,6 @@ export function routeRules(context: RuleContext): Finding[] {
     route === undefined ? [] : perRoute.flatMap((rule) => rule(route, index, context)),
   );
   return [...ofRoutes, ...spaRules(context), ...ownPageRules(context)];
-}
-
-/** Whether `path` is `prefix` or under it, on segment boundaries. */
-export function isUnder(path: string, prefix: string): boolean {
-  return prefix === '/' || path === prefix || path.startsWith(`${prefix}/`);
 }
 
 type RouteRule = (route: Draft<RouteConfig>, index: number, context: RuleContext) => Finding[];

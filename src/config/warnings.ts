@@ -1,7 +1,7 @@
 // What is allowed and still worth a line at start and in `postern check`. A warning never stops anything.
 import { isClusterInternal, isLoopback } from './network.ts';
 import { inTheFileItself } from './read-secret.ts';
-import { isUnder } from './route-rules.ts';
+import { isUnder } from './path-prefix.ts';
 import type { Finding } from './rule.ts';
 import type { Config, RouteConfig } from './schema.ts';
 import type { Secret } from './secret.ts';

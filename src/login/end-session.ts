@@ -1,5 +1,5 @@
 // The end of a session, whoever asks for it: both records go, everybody is told, and nobody finds it in the index any more.
-import { PosternError } from '../errors.ts';
+import { storeAway } from '../errors.ts';
 import type { FoundSession, SessionIndex } from '../session/session-index.ts';
 import type { EndReason } from '../store/store.ts';
 import { StoreUnavailable } from '../store/store.ts';
@@ -30,7 +30,7 @@ export async function endAll(
   reason: EndReason,
 ): Promise<number> {
   const outcomes = await Promise.all(sessions.map(({ h }) => endSession(h, reason)));
-  if (outcomes.includes('pending')) throw new PosternError('session_store_unavailable', { retryAfterSeconds: 2 });
+  if (outcomes.includes('pending')) throw storeAway();
   return outcomes.length;
 }
 

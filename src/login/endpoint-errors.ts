@@ -1,6 +1,6 @@
 // The last handler of every endpoint: the one place where what was thrown becomes an answer, a page for people and problem+json for scripts.
 import type { ErrorRequestHandler } from 'express';
-import { PosternError } from '../errors.ts';
+import { PosternError, storeAway } from '../errors.ts';
 import type { SendError } from '../http/error-response.ts';
 import { isNavigation } from '../http/navigation.ts';
 import { contextFor } from '../http/request-context.ts';
@@ -27,7 +27,7 @@ export function createEndpointErrors(options: {
 function toPosternError(thrown: unknown): PosternError {
   if (thrown instanceof PosternError) return thrown;
   if (thrown instanceof StoreUnavailable) {
-    return new PosternError('session_store_unavailable', { cause: thrown, retryAfterSeconds: 2 });
+    return storeAway(thrown);
   }
   return new PosternError('internal_error', { cause: thrown });
 }

@@ -2,7 +2,7 @@
 // It neither refreshes tokens nor keeps the session alive (RFC 10017 section 6.1.2.1).
 import type { ServerResponse } from 'node:http';
 import type { RequestHandler } from 'express';
-import { PosternError } from '../errors.ts';
+import { PosternError, storeAway } from '../errors.ts';
 import type { SessionCookie } from '../session/cookie.ts';
 import type { CloseReason, SessionNews, SessionStream, Streams } from '../session/streams.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -41,7 +41,7 @@ export function createEvents(options: EventsOptions): RequestHandler {
       case 'signed-out':
         throw new PosternError('session_expired');
       case 'unavailable':
-        throw new PosternError('session_store_unavailable', { cause: outcome.cause, retryAfterSeconds: 2 });
+        throw storeAway(outcome.cause);
     }
   }
 

@@ -2,7 +2,7 @@
 // The only place that deletes the session cookie.
 import type { RequestHandler, Response } from 'express';
 import type { Config } from '../config/schema.ts';
-import { PosternError } from '../errors.ts';
+import { storeAway } from '../errors.ts';
 import { isNavigation } from '../http/navigation.ts';
 import { contextFor } from '../http/request-context.ts';
 import type { Provider } from '../oidc/provider.ts';
@@ -40,7 +40,7 @@ export function createLogout(options: LogoutOptions): RequestHandler {
     // Read before it is gone: what the provider needs to be told is sealed in it.
     const loaded = await vault.load(sessionId);
     if ((await options.endSession(h, 'logout')) === 'pending') {
-      throw new PosternError('session_store_unavailable', { retryAfterSeconds: 2 });
+      throw storeAway();
     }
     return loaded.kind === 'signed-in' ? loaded.session.tokens : undefined;
   }

@@ -1,6 +1,6 @@
 // GET and DELETE /bff/sessions: where somebody is logged in, and the end of it (OWASP ASVS 5.0 V7.5.2). Handles name sessions and open none.
 import type { Request, RequestHandler } from 'express';
-import { PosternError } from '../errors.ts';
+import { PosternError, storeAway } from '../errors.ts';
 import type { SessionCookie } from '../session/cookie.ts';
 import { handleOf } from '../session/handles.ts';
 import type { FoundSession, SessionIndex } from '../session/session-index.ts';
@@ -51,7 +51,7 @@ export function createOwnSessions(
       case 'signed-out':
         throw new PosternError('session_expired');
       case 'unavailable':
-        throw new PosternError('session_store_unavailable', { cause: outcome.cause, retryAfterSeconds: 2 });
+        throw storeAway(outcome.cause);
     }
   }
 

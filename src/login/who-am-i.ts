@@ -1,6 +1,6 @@
 // GET /bff/session: who is signed in, for the app. It neither refreshes tokens nor keeps the session alive (RFC 10017 section 6.1.2.1).
 import type { RequestHandler } from 'express';
-import { PosternError } from '../errors.ts';
+import { storeAway } from '../errors.ts';
 import type { SessionCookie } from '../session/cookie.ts';
 import { handleOf } from '../session/handles.ts';
 import type { AccessTokens } from '../tokens/access-token.ts';
@@ -66,7 +66,7 @@ export function createWhoAmI(options: {
         response.json(nobody);
         return;
       case 'unavailable':
-        throw new PosternError('session_store_unavailable', { cause: outcome.cause, retryAfterSeconds: 2 });
+        throw storeAway(outcome.cause);
     }
   };
 }

@@ -1,7 +1,7 @@
 // The OpenID provider, as the rest of the house sees it.
 import type { TokenSet, Tokens } from './token-set.ts';
 
-/** What must come back with the user, and is sealed in the browser meanwhile by src/login/pending-login.ts. */
+/** What must come back with the user, and is sealed in the browser meanwhile. */
 export interface LoginChecks {
   state: string;
   nonce: string;

@@ -39,7 +39,7 @@ export interface Outgoing {
 /** Takes the request over: `request.url` and `request.headers` are replaced, and the response is answered in every case. */
 export type Forward = (request: IncomingMessage, response: ServerResponse, outgoing: Outgoing) => void;
 
-/** The connections to all upstreams. They outlive a reload of the configuration. */
+/** The connections to all upstreams. */
 export interface UpstreamAgents {
   send: Record<Upstream['protocol'], (request: IncomingMessage, response: ServerResponse) => void>;
   /** Cuts every connection. */
@@ -72,7 +72,7 @@ export function createUpstreamAgents(): UpstreamAgents {
   };
 }
 
-// The proxy library listens on the server for as long as it runs, once per middleware: one for each route and reload would never go away. So there is one
+// The proxy library listens on the server for as long as it runs, once per middleware: one for each route would add a listener each. So there is one
 // for all upstreams of a scheme, and each request carries the way it goes.
 const wayOf = Symbol('way to the upstream');
 

@@ -145,7 +145,7 @@ export interface Store {
   subscribe(listener: StoreListener): () => void;
   /** Whether messages are known to arrive: only then does it mean anything that none came. */
   listening(): boolean;
-  /** One round trip, for `check` and readiness; throws when the store does not answer. */
+  /** One round trip; throws StoreUnavailable when the store does not answer. */
   ping(): Promise<void>;
   /** False in the first 2 s after a reconnect, when nothing may be begun or taken over. */
   settled(): boolean;

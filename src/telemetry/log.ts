@@ -1,10 +1,11 @@
 // Structured logs (pino). Secrets never get this far: what is logged is listed field by field at each call, and never a header, a query or a token.
 import pino from 'pino';
 import type { Config } from '../config/schema.ts';
+import { prettyLine } from './pretty.ts';
 
 export type Logger = pino.Logger;
 
-/** A logger that writes to stdout, or to `destination` in tests. */
+/** A logger that writes to stdout, or to `destination` in tests; for people when the configuration says so, or by itself on a terminal. */
 export function createLogger(options: Config['log'], destination?: pino.DestinationStream): Logger {
   const settings: pino.LoggerOptions = {
     level: options.level,
@@ -13,7 +14,13 @@ export function createLogger(options: Config['log'], destination?: pino.Destinat
     formatters: { level: (level) => ({ level }) },
     serializers: { err: serializeError },
   };
-  return destination === undefined ? pino(settings) : pino(settings, destination);
+  const target = destination ?? process.stdout;
+  const isForPeople =
+    options.format === 'pretty' || (options.format === 'auto' && target === process.stdout && process.stdout.isTTY);
+  return pino(
+    settings,
+    isForPeople ? { write: (line) => void target.write(prettyLine(line)) } : (destination ?? pino.destination(1)),
+  );
 }
 
 interface LoggedError {

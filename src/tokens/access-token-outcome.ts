@@ -9,11 +9,6 @@ export type AccessTokenOutcome =
   /** Nobody knows at the moment: 503, and the cookie stays. */
   | { kind: 'unavailable'; error: PosternError };
 
-/** The store did not answer: 503, and nothing is known about the session. */
-export function storeAway(cause: unknown): AccessTokenOutcome {
-  return { kind: 'unavailable', error: new PosternError('session_store_unavailable', { cause, retryAfterSeconds: 2 }) };
-}
-
 /** The provider did not answer, or not usefully: 503 for those whose token has run out. */
 export function providerAway(retryInMs: number): AccessTokenOutcome {
   const retryAfterSeconds = Math.max(1, Math.ceil(retryInMs / 1000));

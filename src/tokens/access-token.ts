@@ -1,10 +1,11 @@
 // The one refresh (RFC 6749 section 6, RFC 9700 section 4.14): however many calls, processes and machines meet an expiring token, the provider sees one call.
 // Who may refresh is decided by the attempt in the session's record; what to do with the provider's answer, in refresh-flight.ts.
+import { storeAway } from '../errors.ts';
 import type { Provider } from '../oidc/provider.ts';
 import type { Store, StoreMessage } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import { providerAway, storeAway } from './access-token-outcome.ts';
+import { providerAway } from './access-token-outcome.ts';
 import type { AccessTokenOutcome } from './access-token-outcome.ts';
 import { freshnessOf, remainingOf } from './expiry.ts';
 import type { Remaining } from './expiry.ts';
@@ -64,7 +65,7 @@ export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
       case 'signed-out':
         return outcome;
       case 'unavailable':
-        return storeAway(outcome.cause);
+        return { kind: 'unavailable', error: storeAway(outcome.cause) };
     }
   }
 

@@ -1,14 +1,14 @@
 // One refresh, from the claim to its result (the process's side; the store's scripts keep the other half).
 //   begin → token endpoint → commit | fail | endIf, or wait for whoever is at it and look again.
 import { setTimeout as pause } from 'node:timers/promises';
-import { PosternError } from '../errors.ts';
+import { PosternError, storeAway } from '../errors.ts';
 import type { Provider, RefreshOutcome } from '../oidc/provider.ts';
 import type { Tokens, TokenSet } from '../oidc/token-set.ts';
 import type { AttemptRef, BeginOutcome, CommitOutcome, LoadedRecord, Store, StoreMessage } from '../store/store.ts';
 import { StoreUnavailable } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import { providerAway, storeAway } from './access-token-outcome.ts';
+import { providerAway } from './access-token-outcome.ts';
 import type { AccessTokenOutcome } from './access-token-outcome.ts';
 import { createBackOff } from './back-off.ts';
 import type { OpenedSession } from './opened-session.ts';
@@ -54,7 +54,7 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
     } catch (cause) {
       if (cause instanceof StoreUnavailable) {
         metrics.storeErrors.inc();
-        return storeAway(cause);
+        return { kind: 'unavailable', error: storeAway(cause) };
       }
       log.error({ err: cause }, 'a refresh failed in a way that is a defect');
       return { kind: 'unavailable', error: new PosternError('internal_error', { cause }) };

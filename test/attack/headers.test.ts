@@ -4,7 +4,7 @@ import { accessToken, startGate } from '../support/gate.ts';
 import type { Gate } from '../support/gate.ts';
 import { connect, exchange, parseAnswers, valuesOf } from '../support/raw-client.ts';
 import type { RawAnswer } from '../support/raw-client.ts';
-import { eventually } from '../support/eventually.ts';
+import { until } from '../support/until.ts';
 import { HostileUpstream, RecordingUpstream } from '../support/upstream.ts';
 
 let upstream: RecordingUpstream;
@@ -244,7 +244,7 @@ test('one denied request is answered once, and the connection goes on (RT-11)', 
   socket.on('data', (chunk) => (text += chunk.toString('latin1')));
   const denied = `POST /api HTTP/1.1\r\nHost: ${gate.host}\r\nContent-Length: 5\r\n\r\nhello`;
   socket.write(denied + denied);
-  await eventually(() => parseAnswers(text).length === 2);
+  await until(() => parseAnswers(text).length === 2);
   socket.destroy();
   expect(parseAnswers(text).map(({ status }) => status)).toEqual([401, 401]);
   expect(upstream.requests).toEqual([]);

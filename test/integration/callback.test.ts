@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { logIn, openBrowser, startLogin, whoAmI } from '../support/browser-login.ts';
 import type { Browser } from '../support/browser.ts';
-import { eventually } from '../support/eventually.ts';
+import { until } from '../support/until.ts';
 import { startMisbehavingProvider } from '../support/misbehaving-provider.ts';
 import { startPostern } from '../support/postern.ts';
 import type { LocalPostern } from '../support/postern.ts';
@@ -333,7 +333,7 @@ describe('a store that fails during the login', () => {
     const callbackUrl = await provider.visit(await startLogin(browser));
     provider.endpoints.behaviours.token.delayMs = 300;
     const answer = back(browser, callbackUrl);
-    await eventually(() => tokenCalls() > 0);
+    await until(() => tokenCalls() > 0);
     await act();
     return answer.finally(() => provider.endpoints.behaviours.token.recover());
   }
@@ -355,7 +355,7 @@ describe('a store that fails during the login', () => {
     expect(browser.jar.get(sessionCookieOf(browser)!)!.value).toBe(before);
     expect((await keys()).filter((key) => key.startsWith('postern:{')).sort()).toEqual(records.sort());
     expect(await whoAmI(browser)).toMatchObject({ authenticated: true });
-    await eventually(() => provider.endpoints.seen('revocation').length === 1);
+    await until(() => provider.endpoints.seen('revocation').length === 1);
   });
 
   test('by being slow holds the redirect back: when it arrives, the session is there (S-07)', async () => {

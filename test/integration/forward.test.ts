@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { eventually } from '../support/eventually.ts';
+import { until } from '../support/until.ts';
 import { accessToken, startGate } from '../support/gate.ts';
 import type { Gate } from '../support/gate.ts';
 import { createCaller } from '../support/gate-call.ts';
@@ -115,9 +115,9 @@ describe('bodies', () => {
     const response = await open('/open');
     const chunks: string[] = [];
     response.on('data', (chunk: Buffer) => chunks.push(chunk.toString()));
-    await eventually(() => chunks.join('') === 'first');
+    await until(() => chunks.join('') === 'first');
     finish();
-    await eventually(() => chunks.join('') === 'firstlast' && response.complete);
+    await until(() => chunks.join('') === 'firstlast' && response.complete);
   });
 
   test('a slow upload outlives the time limit for the answer’s head, which counts from its last byte', async () => {
@@ -251,9 +251,9 @@ describe('when the client goes away (PX-09, PRX-16)', () => {
       socket.on('error', () => undefined);
       socket.write(`GET /open HTTP/1.1\r\nHost: ${gate.host}\r\n\r\n`);
       if (begin) await once(socket, 'data');
-      else await eventually(() => upstream.requests.length === earlier.asked + 1);
+      else await until(() => upstream.requests.length === earlier.asked + 1);
       socket.destroy();
-      await eventually(() => upstream.aborted === earlier.aborted + 1);
+      await until(() => upstream.aborted === earlier.aborted + 1);
     }
   });
 
@@ -265,9 +265,9 @@ describe('when the client goes away (PX-09, PRX-16)', () => {
       socket.write(`GET /open HTTP/1.1\r\nHost: ${gate.host}\r\n\r\n`);
       return socket;
     });
-    await eventually(() => askedUpstream() === 200);
+    await until(() => askedUpstream() === 200);
     for (const socket of sockets) socket.destroy();
-    await eventually(async () => (await upstream.openConnections()) < 20);
+    await until(async () => (await upstream.openConnections()) < 20);
   });
 });
 

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { logIn, openBrowser, whoAmI } from '../support/browser-login.ts';
 import type { Browser } from '../support/browser.ts';
-import { eventually } from '../support/eventually.ts';
+import { until } from '../support/until.ts';
 import { startMisbehavingProvider } from '../support/misbehaving-provider.ts';
 import { startPostern } from '../support/postern.ts';
 import type { LocalPostern } from '../support/postern.ts';
@@ -231,7 +231,7 @@ describe('nobody else can log our user out', () => {
 describe('the refresh token', () => {
   test('is revoked at the provider (RV-01, CS-12)', async () => {
     await logOut(await signedIn());
-    await eventually(() => revocations() === 1);
+    await until(() => revocations() === 1);
     const [seen] = provider.endpoints.seen('revocation');
     expect(seen).toMatchObject({ clientAuth: 'basic' });
     expect(seen!.parameters.get('token_type_hint')).toBe('refresh_token');
@@ -246,7 +246,7 @@ describe('the refresh token', () => {
     expect(performance.now() - startedAt).toBeLessThan(900);
     expect(await whoAmI(browser)).toMatchObject({ authenticated: false });
     provider.endpoints.behaviours.revocation.delayMs = 0;
-    await eventually(() => revocations() === 2, { withinMs: 15_000 });
+    await until(() => revocations() === 2, 15_000);
   });
 
   test('is left alone where the configuration says so', async () => {
@@ -258,7 +258,7 @@ describe('the refresh token', () => {
         await logIn(browser, provider);
         await logOut(browser);
       }
-      await eventually(() => revocations() > 0);
+      await until(() => revocations() > 0);
       expect(revocations()).toBe(1);
     } finally {
       await lenient.stop();
@@ -350,7 +350,7 @@ test('with the store away: 503, the cookie stays, the session is refused here at
     expect(answer.json()).toMatchObject({ code: 'session_store_unavailable' });
     expect(sessionCookie(browser)).toBeDefined();
     expect(await whoAmI(browser)).toMatchObject({ authenticated: false });
-    await eventually(async () => ((await own.command('KEYS', 'postern:{*')) as string[]).length === 0);
+    await until(async () => ((await own.command('KEYS', 'postern:{*')) as string[]).length === 0);
   } finally {
     await at.stop();
   }

@@ -135,7 +135,7 @@ test('a refresh whose answer comes while Redis is away is kept and written when 
     const alice = await signIn(postern, provider);
     provider.endpoints.behaviours.token.delayMs = 300;
     // Counts as activity and asks at once, without waiting for the token to expire.
-    await until(async () => {
+    await until(() => {
       void alice.call('/bff/refresh', { method: 'POST' }).catch(() => undefined);
       return provider.endpoints.seen('token', 'refresh_token').length === 1;
     });

@@ -11,7 +11,7 @@ import type { RedisSettings } from '../../src/store/redis-settings.ts';
 import { StoreUnavailable, type Store } from '../../src/store/store.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { aclUser, documentedRules, makeAclUser } from '../support/documented-acl.ts';
-import { eventually } from '../support/eventually.ts';
+import { until } from '../support/until.ts';
 import { launchRedis, startRedis, type RedisServer } from '../support/redis.ts';
 import { hearing } from '../support/stores.ts';
 
@@ -59,8 +59,8 @@ describe('TLS (SES-16)', () => {
 
   test('works with an authority of one’s own and a client certificate, for commands and messages', async () => {
     const store = open({ url: redis.url, tls: { ca: server.cert, cert: client.cert, key: client.key } });
-    await eventually(isUp(store));
-    await eventually(() => store.listening());
+    await until(isUp(store));
+    await until(() => store.listening());
   });
 
   test.each([
@@ -71,7 +71,7 @@ describe('TLS (SES-16)', () => {
     const causes: unknown[] = [];
     const store = open({ url: redis.url, tls, onStateChange: (state, cause) => causes.push(state, cause) });
     await expect(store.ping()).rejects.toThrow(StoreUnavailable);
-    await eventually(() => causes.length > 0);
+    await until(() => causes.length > 0);
     expect(causes).toEqual(['down', expect.any(Error)]);
   });
 
@@ -82,7 +82,7 @@ describe('TLS (SES-16)', () => {
   ])('never falls back to plain text: %s hears nothing but a TLS handshake', async (_what, settingsFor) => {
     await using eavesdropper = await startEavesdropper();
     open({ ...settingsFor(eavesdropper.port), username: 'postern', password: 'SEC_CANARY' });
-    await eventually(() => eavesdropper.heard.length > 0);
+    await until(() => eavesdropper.heard.length > 0);
     expect(eavesdropper.heard.map(([first]) => first)).toEqual(eavesdropper.heard.map(() => tlsHandshake));
   });
 
@@ -91,7 +91,7 @@ describe('TLS (SES-16)', () => {
     await using sentinel = await startNamingSentinel(eavesdropper.port);
     const nodes = [{ host: '127.0.0.1', port: sentinel.port }];
     open({ sentinel: { name: 'shop', nodes }, tls: { ca: server.cert }, password: 'SEC_CANARY' });
-    await eventually(() => eavesdropper.heard.length > 0);
+    await until(() => eavesdropper.heard.length > 0);
     expect(eavesdropper.heard.map(([first]) => first)).toEqual(eavesdropper.heard.map(() => tlsHandshake));
   });
 });
@@ -117,8 +117,8 @@ describe('an ACL user', () => {
   test('of the documentation is enough for commands and messages', async () => {
     await makeAclUser([redis]);
     const store = open({ url: redis.url, ...aclUser, database: 3 });
-    await eventually(isUp(store));
-    await eventually(() => store.listening());
+    await until(isUp(store));
+    await until(() => store.listening());
   });
 
   test('that may not hear the messages is told of once, and hears them as soon as it may (SES-16)', async () => {
@@ -128,7 +128,7 @@ describe('an ACL user', () => {
     const store = open({ url: redis.url, ...aclUser, onMessagesRefused: (cause) => refusals.push(cause) });
     const heard: string[] = [];
     store.subscribe(hearing(({ h }) => heard.push(h)));
-    await eventually(() => refusals.length > 0);
+    await until(() => refusals.length > 0);
     await expect(store.ping()).rejects.toMatchObject({ cause: { message: expect.stringContaining('NOPERM') } });
     expect(store.listening()).toBe(false);
     // A session can be ended all the same.
@@ -136,9 +136,9 @@ describe('an ACL user', () => {
     expect(heard).toEqual([]);
 
     await redis.command('ACL', 'SETUSER', aclUser.username, '&postern:*');
-    await eventually(() => store.listening());
+    await until(() => store.listening());
     await store.end('h', 'logout');
-    await eventually(() => heard.includes('h'));
+    await until(() => heard.includes('h'));
     expect(refusals).toHaveLength(1);
   });
 });

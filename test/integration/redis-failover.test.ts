@@ -5,7 +5,6 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createRedisStore } from '../../src/store/redis.ts';
 import type { RedisSettings } from '../../src/store/redis-settings.ts';
-import { eventually } from '../support/eventually.ts';
 import { baseConfig, freePort, register, startPosternProcess, type PosternProcess } from '../support/postern.ts';
 import { startRealProvider, type RealProvider } from '../support/real-provider.ts';
 import { startRedisCluster } from '../support/redis-cluster.ts';
@@ -160,7 +159,7 @@ describe.each([
       const heard: string[] = [];
       let reconnects = 0;
       store.subscribe({ ...hearing(({ h }) => heard.push(h)), reconnect: () => (reconnects += 1) });
-      await eventually(() => store.listening());
+      await until(() => store.listening());
       expect(store.settled()).toBe(true);
       const key = 'postern:{h}:tokens';
       await store.put('h', login);
@@ -168,23 +167,23 @@ describe.each([
       await until(() => replicated(primary));
       await primary.stop();
       const killedAt = performance.now();
-      await eventually(() => states.includes('down'));
+      await until(() => states.includes('down'));
       expect(store.settled()).toBe(false);
-      await eventually(() => !store.listening());
+      await until(() => !store.listening());
 
-      await eventually(() => states.at(-1) === 'up', { withinMs: recoverWithinMs });
+      await until(() => states.at(-1) === 'up', recoverWithinMs);
       const upAt = performance.now();
       expect(upAt - killedAt).toBeLessThan(recoverWithinMs);
       expect(store.settled()).toBe(false);
       expect(reconnects).toBeGreaterThan(0);
       expect(await place.primaryOf(key)).not.toBe(primary);
       expect(await store.load('h')).toMatchObject({ main: 'sealed' });
-      await eventually(() => store.settled());
+      await until(() => store.settled());
       expect(performance.now() - upAt).toBeGreaterThan(1_900);
 
-      await eventually(() => store.listening());
+      await until(() => store.listening());
       await store.end('h', 'logout');
-      await eventually(() => heard.includes('h'));
+      await until(() => heard.includes('h'));
     } finally {
       await store.close();
     }
@@ -195,16 +194,16 @@ describe.each([
     const store = createRedisStore({ ...place.settings, now: () => performance.now(), random: Math.random });
     try {
       const key = 'postern:{h}:tokens';
-      await eventually(() => store.listening());
+      await until(() => store.listening());
       await store.put('h', login);
       const primary = await place.primaryOf(key);
       await place.demote(primary);
-      await eventually(async () => (await place.primaryOf(key)) !== primary, { withinMs: recoverWithinMs });
+      await until(async () => (await place.primaryOf(key)) !== primary, recoverWithinMs);
       const attempt = { h: 'h', revision: 1, owner: 'a' };
       const commit = () => store.commit(attempt, { main: 'new', expiresInMs: 1_000 }).catch(() => undefined);
-      await eventually(async () => (await commit())?.kind === 'committed', { withinMs: recoverWithinMs });
+      await until(async () => (await commit())?.kind === 'committed', recoverWithinMs);
       expect(await store.load('h')).toMatchObject({ main: 'new', revision: 2 });
-      await eventually(() => store.listening());
+      await until(() => store.listening());
     } finally {
       await store.close();
     }
@@ -215,7 +214,7 @@ describe.each([
     const before = openSockets();
     const open = () => createRedisStore({ ...place.settings, now: () => performance.now(), random: Math.random });
     const [first, second] = [open(), open()];
-    await eventually(() => first.listening() && second.listening());
+    await until(() => first.listening() && second.listening());
     await first.close();
     const primary = await place.primaryOf('postern:{h}:tokens');
     primary.freeze();
@@ -224,7 +223,7 @@ describe.each([
     await second.close();
     expect(performance.now() - from).toBeLessThan(2_000);
     primary.thaw();
-    await eventually(() => openSockets() <= before);
+    await until(() => openSockets() <= before);
   }, 60_000);
 });
 

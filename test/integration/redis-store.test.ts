@@ -11,7 +11,7 @@ import {
   type Store,
   type StoreMessage,
 } from '../../src/store/store.ts';
-import { eventually } from '../support/eventually.ts';
+import { until } from '../support/until.ts';
 import { startRedis, type RedisServer } from '../support/redis.ts';
 import { hasListeners, hearing } from '../support/stores.ts';
 
@@ -94,7 +94,7 @@ describe('an outage is not a logout', () => {
     expect(Math.max(...times)).toBeLessThan(1_000);
     expect(await timeToFail(store.load(h))).toBeLessThan(1_000);
     redis.thaw();
-    await eventually(isUp(store), { withinMs: 5_000 });
+    await until(isUp(store), 5_000);
     expect(await store.load(h)).toMatchObject({ main: 'TOK_CANARY' });
   });
 
@@ -107,9 +107,9 @@ describe('an outage is not a logout', () => {
     for (let cycle = 1; cycle <= 3; cycle += 1) {
       const before = attempts;
       await redis.stop();
-      await eventually(() => attempts >= before + 6);
+      await until(() => attempts >= before + 6);
       await redis.start();
-      await eventually(isUp(store), { withinMs: 5_000 });
+      await until(isUp(store), 5_000);
       expect(await store.load(h)).toMatchObject({ main: 'TOK_CANARY' });
     }
     expect(states).toEqual(['up', 'down', 'up', 'down', 'up', 'down', 'up']);
@@ -121,7 +121,7 @@ describe('an outage is not a logout', () => {
     const store = open({ onStateChange: (state) => states.push(state) });
     expect(await timeToFail(store.load(h))).toBeLessThan(1_000);
     await redis.start();
-    await eventually(isUp(store), { withinMs: 5_000 });
+    await until(isUp(store), 5_000);
     expect(states).toEqual(['down', 'up']);
   });
 
@@ -130,7 +130,7 @@ describe('an outage is not a logout', () => {
     const store = open({ onStateChange: (state) => states.push(state) });
     await store.ping();
     await redis.stop();
-    await eventually(() => states.includes('down'));
+    await until(() => states.includes('down'));
     const from = performance.now();
     for (let i = 0; i < 100; i += 1) await timeToFail(store.load(h));
     expect(performance.now() - from).toBeLessThan(500);
@@ -144,7 +144,7 @@ describe('an outage is not a logout', () => {
     await redis.stop();
     expect(await failing).toBeLessThan(300);
     await redis.start();
-    await eventually(isUp(store));
+    await until(isUp(store));
     expect(await store.claimOnce('tx:1', 'here', 60)).toBe(true);
   });
 
@@ -155,10 +155,10 @@ describe('an outage is not a logout', () => {
     await here.put(h, login);
     await redis.stop();
     await redis.start();
-    await eventually(listening(2));
-    await eventually(isUp(there));
+    await until(listening(2));
+    await until(isUp(there));
     await there.end(h, 'logout');
-    await eventually(() => heard.length > 0);
+    await until(() => heard.length > 0);
     expect(heard).toEqual([{ what: 'ended', h, reason: 'logout' }]);
   });
 });
@@ -171,9 +171,9 @@ describe('nothing is begun where a takeover could be a mistake', () => {
     await store.ping();
     expect(store.settled()).toBe(true);
     await redis.stop();
-    await eventually(() => !store.settled());
+    await until(() => !store.settled());
     await redis.start();
-    await eventually(isUp(store));
+    await until(isUp(store));
     expect(store.settled()).toBe(false);
     clock = 1_999;
     expect(store.settled()).toBe(false);
@@ -187,7 +187,7 @@ describe('nothing is begun where a takeover could be a mistake', () => {
     const store = open({ now: () => clock });
     await timeToFail(store.ping());
     await redis.start();
-    await eventually(isUp(store));
+    await until(isUp(store));
     expect(store.settled()).toBe(false);
     clock = 2_000;
     expect(store.settled()).toBe(true);
@@ -220,7 +220,7 @@ describe('a Redis that says no', () => {
     await redis.command('REPLICAOF', '127.0.0.1', '1');
     await timeToFail(store.begin({ h, revision: 1, owner: 'a' }, minute));
     await redis.command('REPLICAOF', 'NO', 'ONE');
-    await eventually(isUp(store), { withinMs: 5_000 });
+    await until(isUp(store), 5_000);
     expect(await store.begin({ h, revision: 1, owner: 'b' }, minute)).toEqual({ kind: 'begun', takeover: false });
     expect(store.settled()).toBe(false);
   });
@@ -232,7 +232,7 @@ describe('a Redis that says no', () => {
     const attempt = { h, revision: 1, owner: 'a' };
     expect(await store.commit(attempt, { main: 'new', expiresInMs: 1_000 })).toMatchObject({ kind: 'committed' });
     expect(await store.end(h, 'logout')).toBe(true);
-    await eventually(async () => !(await isUp(store)()));
+    await until(async () => !(await isUp(store)()));
     await expect(store.ping()).rejects.toMatchObject({ cause: { message: expect.stringContaining('NOPERM') } });
   });
 
@@ -242,7 +242,7 @@ describe('a Redis that says no', () => {
     const url = redis.url.replace('//', '//postern:SEC_wrong@');
     const store = open({ url, onStateChange: (_state, cause) => causes.push(cause) });
     await expect(store.ping()).rejects.toThrow(StoreUnavailable);
-    await eventually(() => causes.length > 0);
+    await until(() => causes.length > 0);
     const failure: unknown = await store.load(h).catch((error: unknown) => error);
     expect(inspect([causes, failure], { depth: 9, showHidden: true })).not.toContain('SEC_wrong');
     expect(inspect(causes)).toContain('WRONGPASS');
@@ -290,7 +290,7 @@ describe('what stands in Redis', () => {
     await store.indexAdd('sub:alice', 'long', 10 * minute);
     await store.indexAdd('sub:alice', 'short', 50);
     expect(await lifeMs()).toBeGreaterThan(9 * minute);
-    await eventually(async () => (await store.indexFind('sub:alice')).length === 1);
+    await until(async () => (await store.indexFind('sub:alice')).length === 1);
     expect(await redis.command('ZCARD', key)).toBe(2);
     await store.indexAdd('sub:alice', 'middle', 5 * minute);
     expect(await redis.command('ZRANGE', key, 0, -1)).toEqual(['middle', 'long']);
@@ -307,7 +307,7 @@ describe('what stands in Redis', () => {
     const { ttlMs } = (await store.load(h)) as LoadedRecord;
     expect(ttlMs).toBeGreaterThan(0);
     expect(ttlMs).toBeLessThanOrEqual(300);
-    await eventually(async () => (await store.load(h)) === null);
+    await until(async () => (await store.load(h)) === null);
     expect(await store.begin({ h, revision: 1, owner: 'a' }, minute)).toEqual({ kind: 'gone' });
     expect(await redis.command('EXISTS', tokens)).toBe(1);
   });
@@ -363,10 +363,10 @@ describe('messages', () => {
     const [here, there] = [open(), open()];
     const heard: StoreMessage[] = [];
     here.subscribe(hearing((message) => heard.push(message)));
-    await eventually(listening(2));
+    await until(listening(2));
     await there.put(h, login);
     await there.commit({ h, revision: 1, owner: 'a' }, { main: 'new', expiresInMs: 1_000 });
-    await eventually(() => heard.length > 0);
+    await until(() => heard.length > 0);
     expect(heard).toEqual([{ what: 'refreshed', h, revision: 2 }]);
   });
 
@@ -374,7 +374,7 @@ describe('messages', () => {
     const store = open();
     const heard: StoreMessage[] = [];
     store.subscribe(hearing((message) => heard.push(message)));
-    await eventually(listening(1));
+    await until(listening(1));
     const foreign = [
       '',
       'garbage',
@@ -391,7 +391,7 @@ describe('messages', () => {
     ];
     for (const text of foreign) await redis.command('PUBLISH', 'postern:messages', text);
     await store.end(h, 'logout');
-    await eventually(() => heard.length > 0);
+    await until(() => heard.length > 0);
     expect(heard).toEqual([{ what: 'ended', h, reason: 'logout' }]);
   });
 });
@@ -414,13 +414,13 @@ describe('the connection', () => {
     expect(await store.load(h)).toMatchObject({ main: 'of-alice' });
     // Its answer now stands in line for the next question, whoever asks.
     await timeToFail(store.load(other));
-    await eventually(isUp(store));
+    await until(isUp(store));
     expect(await store.load(other)).toMatchObject({ main: 'of-bob' });
 
     wire.repeatNext();
     expect(await store.readSession(h)).toBe('"alice"');
     await timeToFail(store.readSession(other));
-    await eventually(isUp(store));
+    await until(isUp(store));
     expect(await store.readSession(other)).toBe('"bob"');
   });
 
@@ -429,16 +429,16 @@ describe('the connection', () => {
     const [here, there] = [open({ url: `redis://127.0.0.1:${wire.port}` }), open()];
     const heard: StoreMessage[] = [];
     here.subscribe(hearing((message) => heard.push(message)));
-    await eventually(listening(2));
+    await until(listening(2));
     wire.forget();
     await timeToFail(here.ping());
-    await eventually(isUp(here), { withinMs: 5_000 });
-    await eventually(
+    await until(isUp(here), 5_000);
+    await until(
       async () => {
         await there.end(h, 'logout');
         return heard.length > 0;
       },
-      { withinMs: 1_500 },
+      1_500,
     );
   });
 
@@ -455,10 +455,10 @@ describe('the connection', () => {
     const before = openSockets();
     const store = open();
     await store.ping();
-    await eventually(listening(1));
+    await until(listening(1));
     await store.close();
     expect(openSockets()).toBe(before);
-    await eventually(async () => !String(await redis.command('CLIENT', 'LIST')).includes('name=postern'));
+    await until(async () => !String(await redis.command('CLIENT', 'LIST')).includes('name=postern'));
     await timeToFail(store.load(h));
   });
 

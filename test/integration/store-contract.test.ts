@@ -1,7 +1,7 @@
 // What every store promises, run on the embedded one and on a real Redis of each kind. Nothing here knows which it is.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { AttemptRef, LoadedRecord, NewTokenRecord, Store, StoreMessage } from '../../src/store/store.ts';
-import { eventually } from '../support/eventually.ts';
+import { until } from '../support/until.ts';
 import { startRedis, type RedisServer } from '../support/redis.ts';
 import { startRedisCluster, type RedisCluster } from '../support/redis-cluster.ts';
 import { startSentinelGroup, type SentinelGroup } from '../support/redis-sentinel.ts';
@@ -49,7 +49,7 @@ describe.each([
   beforeEach(async () => {
     subject = await open();
     store = subject.store;
-    soon = (check) => eventually(check, { pause: subject.pause });
+    soon = (check) => until(check, 5_000, subject.pause);
     heard = [];
     store.subscribe(hearing((message) => heard.push(message)));
     h = `hash-${Math.random()}`;

@@ -2,7 +2,7 @@
 import { expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { AttemptRef, Store, StoreMessage } from '../../src/store/store.ts';
-import { eventually } from '../support/eventually.ts';
+import { until } from '../support/until.ts';
 import { startRedis } from '../support/redis.ts';
 import { openMemoryStore, openRedisStore, hearing } from '../support/stores.ts';
 
@@ -46,7 +46,7 @@ test('both stores give the same answers and messages to any sequence of operatio
         const expected = await outcome(inMemory.store, operation);
         expect(await outcome(onRedis.store, operation)).toEqual(expected);
       }
-      await eventually(() => heardOnRedis.some(({ h }) => h === last.attempt.h));
+      await until(() => heardOnRedis.some(({ h }) => h === last.attempt.h));
       expect(heardOnRedis).toEqual(heardInMemory);
       await inMemory.close();
     }),

@@ -4,7 +4,7 @@ import { createRedisStore } from '../../src/store/redis.ts';
 import type { RedisSettings } from '../../src/store/redis-settings.ts';
 import type { Store, StoreListener, StoreMessage } from '../../src/store/store.ts';
 import { aclUser, makeAclUser } from './documented-acl.ts';
-import { eventually } from './eventually.ts';
+import { until } from './until.ts';
 import type { RedisCluster } from './redis-cluster.ts';
 import type { SentinelGroup } from './redis-sentinel.ts';
 import type { RedisServer } from './redis.ts';
@@ -56,12 +56,12 @@ async function openStore(place: {
   const { settings, servers, empty } = place;
   await empty();
   const store = createRedisStore({ ...settings, now: () => performance.now(), random: Math.random });
-  await eventually(() => answers(store));
-  await eventually(async () => (await countListeners(servers)) === 1);
+  await until(() => answers(store));
+  await until(async () => (await countListeners(servers)) === 1);
   const pause = () => new Promise<void>((resolve) => setTimeout(resolve, 10));
   const close = async () => {
     await store.close();
-    await eventually(async () => (await countListeners(servers)) === 0);
+    await until(async () => (await countListeners(servers)) === 0);
   };
   return { store, pause, close };
 }

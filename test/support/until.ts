@@ -1,10 +1,15 @@
 // Waiting for what a test cannot bring about by itself: looks again until the condition holds, and fails loudly when it never does.
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as pauseMs } from 'node:timers/promises';
 
-export async function until(condition: () => boolean | Promise<boolean>, atMostMs = 20_000): Promise<void> {
+/** Looks every 10 ms; `pause` is how time goes by between two looks where the clock is the test's own. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  atMostMs = 20_000,
+  pause: () => Promise<void> = () => pauseMs(10),
+): Promise<void> {
   const end = performance.now() + atMostMs;
   while (!(await condition())) {
-    if (performance.now() > end) throw new Error(`This never came true: ${condition.toString()}`);
-    await pause(20);
+    if (performance.now() > end) throw new Error(`This was not so within ${atMostMs} ms: ${condition.toString()}`);
+    await pause();
   }
 }

@@ -44,6 +44,40 @@ export interface App {
   close(): Promise<void>;
 }
 
+type Row = Omit<Endpoint, 'handler'> & {
+  handlerOf: (handlers: ReturnType<typeof createHandlers>) => Endpoint['handler'];
+};
+
+const rows: readonly Row[] = [
+  // Log in: out to the provider, and back.
+  { method: 'GET', path: '/login', handlerOf: (handlers) => handlers.login },
+  { method: 'GET', path: '/callback', handlerOf: (handlers) => handlers.callback },
+  // While signed in.
+  { method: 'GET', path: '/session', handlerOf: (handlers) => handlers.whoAmI },
+  { method: 'POST', path: '/refresh', handlerOf: (handlers) => handlers.refreshNow },
+  { method: 'GET', path: '/events', handlerOf: (handlers) => handlers.events },
+  // Where else this user is logged in.
+  { method: 'GET', path: '/sessions', handlerOf: (handlers) => handlers.ownSessions.list },
+  { method: 'DELETE', path: '/sessions', handlerOf: (handlers) => handlers.ownSessions.endOthers },
+  { method: 'DELETE', path: '/sessions/:handle', handlerOf: (handlers) => handlers.ownSessions.endOne },
+  // Log out: here first, then at the provider.
+  { method: 'POST', path: '/logout', handlerOf: (handlers) => handlers.logout },
+  { method: 'GET', path: '/logout/continue', handlerOf: (handlers) => handlers.logoutContinue },
+  { method: 'GET', path: '/logout/callback', handlerOf: (handlers) => handlers.logoutCallback },
+  // The provider has logged somebody out.
+  { method: 'POST', path: '/backchannel-logout', handlerOf: (handlers) => handlers.backchannelLogout },
+];
+const frontChannel: Row = {
+  method: 'GET',
+  path: '/frontchannel-logout',
+  handlerOf: (handlers) => handlers.frontchannelLogout,
+};
+
+/** The endpoints under the base path, as this configuration has them. */
+export function endpointsOf({ logout }: Pick<PartsOptions['config'], 'logout'>): readonly Row[] {
+  return logout.frontChannel ? [...rows, frontChannel] : rows;
+}
+
 export function createApp(options: PartsOptions): App {
   const { config, metrics, log } = options;
   const { publicUrl, basePath } = config;
@@ -62,26 +96,7 @@ export function createApp(options: PartsOptions): App {
   const isReserved = (path: string): boolean => isUnder(path, basePath) || routes.match(path).kind !== 'none';
   const handlers = createHandlers(parts, { securityHeaders, isReserved });
 
-  const endpoints: Endpoint[] = [
-    // Log in: out to the provider, and back.
-    { method: 'GET', path: '/login', handler: handlers.login },
-    { method: 'GET', path: '/callback', handler: handlers.callback },
-    // While signed in.
-    { method: 'GET', path: '/session', handler: handlers.whoAmI },
-    { method: 'POST', path: '/refresh', handler: handlers.refreshNow },
-    { method: 'GET', path: '/events', handler: handlers.events },
-    // Where else this user is logged in.
-    { method: 'GET', path: '/sessions', handler: handlers.ownSessions.list },
-    { method: 'DELETE', path: '/sessions', handler: handlers.ownSessions.endOthers },
-    { method: 'DELETE', path: '/sessions/:handle', handler: handlers.ownSessions.endOne },
-    // Log out: here first, then at the provider.
-    { method: 'POST', path: '/logout', handler: handlers.logout },
-    { method: 'GET', path: '/logout/continue', handler: handlers.logoutContinue },
-    { method: 'GET', path: '/logout/callback', handler: handlers.logoutCallback },
-    // The provider has logged somebody out.
-    { method: 'POST', path: '/backchannel-logout', handler: handlers.backchannelLogout },
-    ...(config.logout.frontChannel ? [frontChannel(handlers.frontchannelLogout)] : []),
-  ];
+  const endpoints = endpointsOf(config).map(({ handlerOf, ...row }) => ({ ...row, handler: handlerOf(handlers) }));
 
   return {
     begin: createRequestContexts({
@@ -127,8 +142,4 @@ export function createApp(options: PartsOptions): App {
     closeStreams: () => streams.drain(),
     close: () => parts.close(),
   };
-}
-
-function frontChannel(handler: Endpoint['handler']): Endpoint {
-  return { method: 'GET', path: '/frontchannel-logout', handler };
 }

@@ -60,8 +60,11 @@ async function runCommand({ command, options, operands }: Extract<CommandLine, {
       const [method = '', target = ''] = operands;
       return (await import('./cli/route.ts')).route({ method, target }, options, terminal);
     }
-    case 'sessions':
-      return (await import('./cli/sessions.ts')).sessions(operands[0] ?? '', options, { ...terminal, fetch });
+    case 'sessions': {
+      const action = operands[0] === 'end' ? 'end' : 'list';
+      const { sub = '' } = options;
+      return (await import('./cli/sessions.ts')).sessions(action, { ...options, sub }, { ...terminal, fetch });
+    }
   }
 }
 

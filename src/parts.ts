@@ -66,6 +66,7 @@ export function createParts(options: PartsOptions): Parts {
     postLogoutRedirectUri: `${publicUrl}${basePath}/logout/callback`,
     idTokenHint: config.logout.idTokenHint,
     now,
+    wallNow: Date.now,
     random: randomBytes,
     log,
   });

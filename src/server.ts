@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { App } from './app.ts';
 import { isUnder } from './config/path-prefix.ts';
+import { methods } from './config/route-schema.ts';
 import type { Config, ListenAddress } from './config/schema.ts';
 import { PosternError } from './errors.ts';
 import { createFramingGuard } from './http/framing.ts';
@@ -105,11 +106,7 @@ function createPublicHandler({ config, app, metrics, log, monotonicNow }: Server
     if (!isForUs(request, hosts)) {
       refuse(request, response, new PosternError('misdirected'));
     } else if (request.method === 'TRACE') {
-      refuse(
-        request,
-        response,
-        new PosternError('method_not_allowed', { headers: { allow: 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS' } }),
-      );
+      refuse(request, response, new PosternError('method_not_allowed', { headers: { allow: methods.join(', ') } }));
     } else if (target.kind === 'malformed') {
       refuse(request, response, new PosternError('bad_request'));
     } else if (isUnder(target.path, config.basePath)) {
@@ -203,6 +200,8 @@ function createRefusal(app: Pick<App, 'rawProblem'>): (error: NodeJS.ErrnoExcept
 }
 
 function endRaw(socket: Duplex, response: string): void {
+  // After CONNECT nobody else listens: without this a reset in answer to our answer would end the process.
+  socket.on('error', () => socket.destroy());
   socket.end(response, () => socket.destroy());
 }
 

@@ -66,6 +66,13 @@ function parseCommand(command: CommandName, args: string[]): CommandLine {
   if (positionals.length < operands.length) return mistake(`${operands[positionals.length] ?? ''} is missing`, command);
   if (positionals.length > operands.length)
     return mistake(`"${positionals[operands.length] ?? ''}" is one argument too many`, command);
+  const choice = operands.findIndex((operand, index) => !allows(operand, positionals[index] ?? ''));
+  if (choice >= 0) {
+    const names = (operands[choice] ?? '').replace('|', ' nor ');
+    return mistake(`"${positionals[choice] ?? ''}" is neither ${names}`, command);
+  }
+  const missing = Object.keys(options).find((name) => options[name]?.required === true && values[name] === undefined);
+  if (missing !== undefined) return mistake(`--${missing} is missing`, command);
   return {
     kind: 'run',
     command,
@@ -94,6 +101,11 @@ function wrongOption(
   const isMissing =
     token.value === undefined || token.value === '' || (token.inlineValue !== true && token.value.startsWith('-'));
   return isMissing ? `${token.rawName} needs a value` : undefined;
+}
+
+// An operand such as list|end is one of these words; METHOD is any.
+function allows(operand: string, given: string): boolean {
+  return !operand.includes('|') || operand.split('|').includes(given);
 }
 
 function unknownCommand(name: string): string {

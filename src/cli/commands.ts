@@ -3,6 +3,7 @@
 export interface OptionHelp {
   /** Whether a value follows, and what to call it. */
   value?: string;
+  required?: true;
   help: string;
 }
 
@@ -45,7 +46,7 @@ export const commands = {
     summary: 'find the sessions of a user in the running Postern, or end them',
     operands: ['list|end'],
     options: {
-      sub: { value: 'SUB', help: 'the user, as the provider names them in the claim sub' },
+      sub: { value: 'SUB', required: true, help: 'the user, as the provider names them in the claim sub' },
       iss: { value: 'URL', help: 'the issuer (default: provider.issuer)' },
       config,
     },
@@ -77,8 +78,8 @@ export function overview(): string {
 export function helpFor(name: CommandName): string {
   const { summary, options, more }: CommandHelp = commands[name];
   const lines = Object.entries({ ...options, help: { help: 'this text' } }).map(
-    ([option, { value, help }]: [string, OptionHelp]) =>
-      `  ${`--${option}${value === undefined ? '' : ` ${value}`}`.padEnd(16)}${help}`,
+    ([option, { value, help, required }]: [string, OptionHelp]) =>
+      `  ${`--${option}${value === undefined ? '' : ` ${value}`}`.padEnd(16)}${help}${required === true ? ' (required)' : ''}`,
   );
   return [
     `Usage: ${usageOf(name)}`,
@@ -95,8 +96,9 @@ export function helpFor(name: CommandName): string {
 /** `postern route METHOD PATH [--config FILE]` */
 export function usageOf(name: CommandName): string {
   const { operands, options }: CommandHelp = commands[name];
-  const optional = Object.entries(options).map(
-    ([option, { value }]) => `[--${option}${value === undefined ? '' : ` ${value}`}]`,
-  );
-  return ['postern', name, ...operands, ...optional].join(' ');
+  const written = Object.entries(options).map(([option, { value, required }]) => {
+    const text = `--${option}${value === undefined ? '' : ` ${value}`}`;
+    return required === true ? text : `[${text}]`;
+  });
+  return ['postern', name, ...operands, ...written].join(' ');
 }

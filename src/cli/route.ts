@@ -1,4 +1,6 @@
 // `postern route`: what would happen to a request, decided by the very parts that decide it at run time.
+import { METHODS } from 'node:http';
+import { endpointsOf } from '../app.ts';
 import { isUnder } from '../config/path-prefix.ts';
 import type { Config } from '../config/schema.ts';
 import { canonicalPath } from '../proxy/canonical-path.ts';
@@ -35,6 +37,9 @@ export function route(request: Request, options: { config: string }, terminal: T
 type Line = [label: string, text: string];
 
 function explainRoute({ method, target }: Request, { config, lineOf }: LoadedConfig): Line[] {
+  if (!METHODS.includes(method)) return refused('400 bad_request', `${method} is no method of HTTP`);
+  if (method === 'CONNECT') return refused('405 method_not_allowed', 'Postern opens no tunnels');
+  if (method === 'TRACE') return refused('405 method_not_allowed', 'TRACE would show what only servers may see');
   const canonical = canonicalPath(target);
   if (canonical.kind === 'malformed') {
     return refused(
@@ -43,11 +48,7 @@ function explainRoute({ method, target }: Request, { config, lineOf }: LoadedCon
     );
   }
   const { path, query, hasEncodedSlash } = canonical;
-  if (isUnder(path, config.basePath))
-    return [
-      ['route', 'none'],
-      ['why', `${config.basePath} holds Postern’s own endpoints`],
-    ];
+  if (isUnder(path, config.basePath)) return explainEndpoint(method, path.slice(config.basePath.length), config);
   const match = createRouteTable(config.routes).match(path);
   switch (match.kind) {
     case 'ambiguous':
@@ -70,6 +71,28 @@ function explainRoute({ method, target }: Request, { config, lineOf }: LoadedCon
   }
 }
 
+function explainEndpoint(method: string, path: string, config: Config): Line[] {
+  const here = endpointsOf(config).filter((endpoint) => isPathOf(endpoint.path, path));
+  if (here.length === 0)
+    return refused('404 no_route', `${config.basePath} holds Postern’s own endpoints, and this is none`);
+  const endpoint = here.find((row) => row.method === method);
+  const methods = here.map((row) => row.method).join(', ');
+  if (endpoint === undefined) return refused('405 method_not_allowed', `this endpoint takes ${methods}`);
+  return [
+    ['endpoint', `${method} ${config.basePath}${endpoint.path}`],
+    ['why', `${config.basePath} holds Postern’s own endpoints`],
+  ];
+}
+
+// `:name` stands for one segment.
+function isPathOf(pattern: string, path: string): boolean {
+  const [names, segments] = [pattern.split('/'), path.split('/')];
+  return (
+    names.length === segments.length &&
+    names.every((name, index) => (name.startsWith(':') ? segments[index] !== '' : name === segments[index]))
+  );
+}
+
 interface MatchedRequest extends Request {
   path: string;
   query: string;
@@ -81,7 +104,7 @@ function explainMatch(
   request: MatchedRequest,
   { config, lineOf }: Pick<LoadedConfig, 'config' | 'lineOf'>,
 ): Line[] {
-  const { path, auth, token = 'access', methods, encodedSlash } = matched.config;
+  const { path, auth, token, methods, encodedSlash } = matched.config;
   const index = config.routes.indexOf(matched.config);
   const others = config.routes.filter((other) => other !== matched.config && isUnder(request.path, other.path));
   const longest =
@@ -92,11 +115,11 @@ function explainMatch(
     ['route', `${path} (routes[${index}], line ${lineOf(['routes', index]) ?? ''})`],
     ['why', longest],
   ];
-  if (methods !== undefined && !(methods as readonly string[]).includes(request.method)) {
-    return [...lines, ...refused('405 method_not_allowed', `this route takes ${methods.join(', ')}`)];
-  }
   if (request.hasEncodedSlash && encodedSlash === 'reject') {
     return [...lines, ...refused('400 bad_request', 'the path holds %2F, and this route has encodedSlash: reject')];
+  }
+  if (!(methods as readonly string[]).includes(request.method)) {
+    return [...lines, ...refused('405 method_not_allowed', `this route takes ${methods.join(', ')}`)];
   }
   return [
     ...lines,

@@ -7,7 +7,7 @@ import type { ExitCode } from './exit-code.ts';
 
 export interface SessionsOptions {
   config: string;
-  sub: string | undefined;
+  sub: string;
   iss: string | undefined;
 }
 
@@ -21,15 +21,11 @@ const answerMs = 10_000;
 
 /** Prints one line a session, or how many were ended. */
 export async function sessions(
-  action: string,
+  action: 'list' | 'end',
   options: SessionsOptions,
   terminal: Terminal & Network,
 ): Promise<ExitCode> {
   const { report } = terminal;
-  if (!isAction(action) || options.sub === undefined) {
-    report(`postern: write it as in: postern sessions list --sub 248289761001, or: postern sessions end --sub …`);
-    return exitCode.usage;
-  }
   const loaded = loadOrReport(options.config, terminal);
   if (loaded === undefined) return exitCode.configuration;
   const { operations } = loaded.config;
@@ -81,8 +77,4 @@ function tell(answer: Listed | Ended): string {
 function operationsUrl({ host, port }: Config['operations']['listen']): string {
   const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
   return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
-}
-
-function isAction(action: string): action is keyof typeof methods {
-  return Object.hasOwn(methods, action);
 }

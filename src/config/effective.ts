@@ -1,9 +1,9 @@
 // The configuration that is in force, as YAML that loads again: every default written out, secrets by the place they come from.
-// A secret that stands in the file itself is redacted, so that part must be filled in before the text loads.
+// A secret that stands in the file itself is redacted, so that part must be filled in before the text loads. A Redis URL without a password is none.
 import { Document, isCollection, isMap, isScalar, isSeq } from 'yaml';
 import type { Node } from 'yaml';
 import type { Path } from './problem.ts';
-import { inTheFileItself } from './read-secret.ts';
+import { hasPassword } from './redis-rules.ts';
 import { createConfigSchema } from './schema.ts';
 import type { Config } from './schema.ts';
 import { Secret } from './secret.ts';
@@ -14,8 +14,13 @@ import { Secret } from './secret.ts';
  * @param originOf with it each value is followed by a comment: where it comes from
  */
 export function formatEffective(config: Config, originOf?: (path: Path) => string): string {
-  const readNothing = () => new Secret('', '');
+  const readNothing = () => new Secret('');
   const document = new Document(createConfigSchema(readNothing).encode(config));
+  const url = config.redis?.url;
+  if (url?.isWritten === true && !hasPassword(url)) document.setIn(['redis', 'url'], url.reveal());
+  config.routes.forEach(({ auth }, index) => {
+    if (auth === 'none') document.deleteIn(['routes', index, 'token']);
+  });
   if (isMap(document.contents)) layOut(document.contents, [], originOf);
   return document.toString({ lineWidth: 0 });
 }
@@ -26,9 +31,7 @@ export function createOriginOf(config: Config, lineOf: (path: Path) => number | 
     const line = lineOf(path);
     if (line === undefined) return 'default';
     const value = path.reduce<unknown>((at, segment) => (at as Record<string | number, unknown>)[segment], config);
-    return value instanceof Secret && value.origin !== inTheFileItself
-      ? `line ${line}, ${value.origin}`
-      : `line ${line}`;
+    return value instanceof Secret && !value.isWritten ? `line ${line}, ${value.origin}` : `line ${line}`;
   };
 }
 

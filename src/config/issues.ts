@@ -31,7 +31,10 @@ export function phraseFor(issue: z.core.$ZodRawIssue): string {
     case 'invalid_value':
       return listed(issue.values.map(String), 'or');
     case 'too_small':
-      return issue.origin === 'array' ? 'a list with at least one entry' : 'text that is not empty';
+      if (issue.origin === 'array') return 'a list with at least one entry';
+      return issue.origin === 'string' ? 'text that is not empty' : `at least ${issue.minimum}`;
+    case 'too_big':
+      return `at most ${issue.maximum}`;
     case 'invalid_type':
       return nounFor(issue.expected);
     default:
@@ -47,8 +50,15 @@ function nounFor(type: string): string {
       return 'true or false';
     case 'array':
       return 'a list such as [a, b]';
-    default:
+    case 'int':
+      return 'a whole number';
+    case 'number':
+      return 'a number';
+    case 'object':
+    case 'record':
       return 'a section';
+    default:
+      return 'something else';
   }
 }
 

@@ -5,7 +5,7 @@ import { Secret } from './secret.ts';
 
 /** The schema of what may be written in the file (not of what it becomes). */
 export function configJsonSchema(): z.core.JSONSchema.JSONSchema {
-  const schema = createConfigSchema(() => new Secret('', ''));
+  const schema = createConfigSchema(() => new Secret(''));
   const { $schema, ...rest } = z.toJSONSchema(schema, { target: 'draft-7', io: 'input' });
   return { ...($schema !== undefined && { $schema }), title: 'The configuration of Postern', ...rest };
 }

@@ -33,7 +33,11 @@ export function loadConfig({ path, ...outside }: { path: string } & Outside): Lo
   try {
     text = outside.readFile(path);
   } catch (error) {
-    const unreadable = { where: path, path: [], message: `the configuration cannot be read: ${reasonFor(error)}` };
+    const unreadable = {
+      where: path,
+      path: [],
+      message: `the configuration cannot be read: ${reasonFor(error)} (--config FILE names another)`,
+    };
     return { kind: 'invalid', problems: [unreadable, ...environment] };
   }
 

@@ -9,15 +9,12 @@ export interface Outside {
   env: Record<string, string | undefined>;
 }
 
-/** The origin of a secret that stands in the configuration file. */
-export const inTheFileItself = 'the configuration file itself';
-
 /** A reader whose errors say what to mend. */
 export function createReadSecret({ readFile, env }: Outside): ReadSecret {
   return (source) => {
-    if ('value' in source) return new Secret(source.value, inTheFileItself);
-    if ('env' in source) return new Secret(fromEnvironment(source.env, env), `env ${source.env}`);
-    return new Secret(fromFile(source.file, readFile), `file ${source.file}`);
+    if ('value' in source) return new Secret(source.value, source);
+    if ('env' in source) return new Secret(fromEnvironment(source.env, env), source);
+    return new Secret(fromFile(source.file, readFile), source);
   };
 }
 

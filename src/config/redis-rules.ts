@@ -1,9 +1,15 @@
 // Which parts of the `redis` section go together: one place to connect to, each credential said once, and TLS that is not silently left out (ASVS 12.3.1).
 import { pemFindings } from './pem.ts';
 import type { Finding, RuleContext } from './rule.ts';
+import type { Secret } from './secret.ts';
 
 export function redisRules(context: RuleContext): Finding[] {
   return [placeRules, urlRules, databaseRules, tlsRules].flatMap((rule) => rule(context));
+}
+
+/** Whether a URL that these rules have passed holds a password; without one it is no secret. */
+export function hasPassword(url: Secret): boolean {
+  return new URL(url.reveal()).password !== '';
 }
 
 const places = ['url', 'sentinel', 'cluster'] as const;

@@ -55,8 +55,8 @@ const wholeSiteRules: RouteRule = ({ path }, index, { isGiven }) => {
   ];
 };
 
-const tokenRules: RouteRule = ({ auth, token }, index) => {
-  if (auth !== 'none' || token === undefined) return [];
+const tokenRules: RouteRule = ({ auth }, index, { isGiven }) => {
+  if (auth !== 'none' || !isGiven(['routes', index, 'token'])) return [];
   return [
     {
       path: ['routes', index, 'token'],

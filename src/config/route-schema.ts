@@ -2,7 +2,8 @@
 import * as z from 'zod';
 import { cookieName, httpUrl, routePath, timeLimit } from './values.ts';
 
-const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
+/** The methods that are proxied at all. */
+export const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
 
 export const route = z.strictObject({
   path: routePath.describe('The path prefix, on segment boundaries: /api does not match /apixyz. The longest wins.'),
@@ -15,14 +16,14 @@ export const route = z.strictObject({
     ),
   token: z
     .enum(['access', 'id', 'none'])
-    .optional()
-    .describe('Which token the upstream gets; access unless said otherwise.'),
+    .default('access')
+    .describe('Which token the upstream gets; with auth: none it gets none.'),
   stripPath: z.boolean().default(false).describe('Take the route’s own path off before the request is sent on.'),
   methods: z
     .array(z.enum(methods))
     .min(1)
-    .optional()
-    .describe('Methods that pass; others get 405. All of them unless given.'),
+    .default([...methods])
+    .describe('Methods that pass; others get 405.'),
   csrf: z
     .strictObject({
       typedUrl: z

@@ -146,8 +146,8 @@ export function createConfigSchema(readSecret: ReadSecret, resolvePath: (path: s
       .strictObject({
         headers: headSize.prefault('32kb').describe('The largest request head; more gets 431.'),
         streams: z
-          .int()
-          .min(1)
+          .int('a whole number of streams')
+          .min(1, 'at least 1')
           .default(10_000)
           .describe('The most event streams open at once in one process; more get 503.'),
       })

@@ -7,12 +7,11 @@ export type SecretSource = { file: string } | { env: string } | { value: string 
 /** A secret's value together with where it came from. */
 export class Secret {
   readonly #value: string;
-  /** For people: `file /run/secrets/x`, `env NAME`, or `the configuration file itself`. */
-  readonly origin: string;
+  readonly #source: SecretSource;
 
-  constructor(value: string, origin: string) {
+  constructor(value: string, source: SecretSource = { value }) {
     this.#value = value;
-    this.origin = origin;
+    this.#source = source;
   }
 
   /** The value itself. Each call is a place where a secret leaves: keep them few. */
@@ -22,11 +21,18 @@ export class Secret {
 
   /** How a configuration would name this secret again: by its file or variable, never by its value. */
   toSource(): string | { file: string } | { env: string } {
-    const [kind, ...rest] = this.origin.split(' ');
-    const name = rest.join(' ');
-    if (kind === 'file') return { file: name };
-    if (kind === 'env') return { env: name };
-    return '[redacted]';
+    return 'value' in this.#source ? '[redacted]' : { ...this.#source };
+  }
+
+  /** Whether the value itself stands in the configuration. */
+  get isWritten(): boolean {
+    return 'value' in this.#source;
+  }
+
+  /** For people: `file /run/secrets/x`, `env NAME`, or `the configuration file itself`. */
+  get origin(): string {
+    if ('file' in this.#source) return `file ${this.#source.file}`;
+    return 'env' in this.#source ? `env ${this.#source.env}` : 'the configuration file itself';
   }
 
   toString(): string {

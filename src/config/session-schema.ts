@@ -47,9 +47,9 @@ export function sessionSection(secret: ReturnType<typeof secretValue>) {
             'Keep opened sessions in the process for up to 5 s, as long as messages of the store are known to arrive.',
           ),
         maxEntries: z
-          .int()
-          .min(1)
-          .max(1_000_000)
+          .int('a whole number of sessions')
+          .min(1, 'at least 1')
+          .max(1_000_000, 'at most 1000000')
           .default(10_000)
           .describe('The most sessions kept; the least used go first.'),
       })

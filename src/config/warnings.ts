@@ -1,10 +1,11 @@
 // What is allowed and still worth a line at start and in `postern check`. A warning never stops anything.
 import { isClusterInternal, isLoopback } from './network.ts';
-import { inTheFileItself } from './read-secret.ts';
+import type { Path } from './problem.ts';
+import { hasPassword } from './redis-rules.ts';
 import { isUnder } from './path-prefix.ts';
 import type { Finding } from './rule.ts';
 import type { Config, RouteConfig } from './schema.ts';
-import type { Secret } from './secret.ts';
+import { Secret } from './secret.ts';
 
 /** Everything in a valid configuration that its operator should know. */
 export function warningsFor(config: Config): Finding[] {
@@ -19,25 +20,21 @@ export function warningsFor(config: Config): Finding[] {
   ];
 }
 
-function writtenSecrets({ provider, session, redis }: Config): Finding[] {
-  const secrets: { path: Finding['path']; secret: Secret | undefined }[] = [
-    { path: ['provider', 'clientSecret'], secret: provider.clientSecret },
-    ...session.keys.map((secret, index) => ({ path: ['session', 'keys', index], secret })),
-    // A Redis URL is a secret only when it holds a password.
-    { path: ['redis', 'url'], secret: hasPassword(redis?.url) ? redis?.url : undefined },
-    { path: ['redis', 'password'], secret: redis?.password },
-    { path: ['redis', 'sentinel', 'password'], secret: redis?.sentinel?.password },
-  ];
-  return secrets
-    .filter(({ secret }) => secret?.origin === inTheFileItself)
-    .map(({ path }) => ({
+function writtenSecrets(config: Config): Finding[] {
+  const url = config.redis?.url;
+  return writtenIn(config, [])
+    .filter((path) => path.join('.') !== 'redis.url' || (url !== undefined && hasPassword(url)))
+    .map((path) => ({
       path,
       message: 'the secret stands in this file; { file: /path } or { env: NAME } keeps it out of copies and commits',
     }));
 }
 
-function hasPassword(url: Secret | undefined): boolean {
-  return url !== undefined && new URL(url.reveal()).password !== '';
+function writtenIn(value: unknown, path: Path): Path[] {
+  if (value instanceof Secret) return value.isWritten ? [path] : [];
+  if (Array.isArray(value)) return value.flatMap((item, index) => writtenIn(item, [...path, index]));
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, child]) => writtenIn(child, [...path, key]));
 }
 
 const whatIsOff: Record<keyof Config['insecure'], string> = {

@@ -15,7 +15,7 @@ export interface ErrorResponse {
   sendProblem: SendError;
   sendErrorPage: SendError;
   /** A whole response that closes its connection, as bytes, for what Node's parser refused: there is no request then. */
-  rawProblem: (this: void, code: ErrorCode, requestId: string) => string;
+  rawProblem: (code: ErrorCode, requestId: string) => string;
 }
 
 export function createErrorResponse(options: {
@@ -99,13 +99,23 @@ function send({ request, response, error, headers, body }: Answer): void {
     response.destroy();
     return;
   }
+  // The rest of the body is not wanted: who goes on sending it, byte by byte, would hold the connection for ever.
+  if (!request.complete) response.once('finish', () => lingerThenClose(request));
   response.writeHead(error.status, {
     ...headers,
     ...error.headers,
+    ...(request.complete ? {} : { connection: 'close' }),
     'cache-control': 'no-store',
     vary: 'Cookie',
     ...(error.retryAfterSeconds === undefined ? {} : { 'retry-after': String(error.retryAfterSeconds) }),
     'content-length': String(Buffer.byteLength(body)),
   });
   response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+const lingerMs = 1_000;
+
+// Time for the answer to be read: a connection that is cut while the other side still sends may lose what it was sent.
+function lingerThenClose(request: IncomingMessage): void {
+  setTimeout(() => request.socket.destroy(), lingerMs).unref();
 }

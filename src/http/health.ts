@@ -9,7 +9,7 @@ export interface Health {
   parts: Readonly<Record<string, 'up' | 'down'>>;
 }
 
-/** The request handler of the operations listener: GET /livez, /readyz, /metrics; `admin`, where given, answers everything under /admin/. */
+/** The request handler of the operations listener: GET /livez, /readyz, /metrics; `admin`, where given, answers everything under /admin/. 404 for other paths, whatever the method; 405. */
 export function createOperations(options: {
   health: () => Health;
   metrics: Metrics;
@@ -17,25 +17,36 @@ export function createOperations(options: {
 }): RequestListener {
   const { health, metrics, admin } = options;
 
+  const answers = new Map<string, (response: ServerResponse) => void | Promise<void>>([
+    ['/livez', (response) => sendJson(response, 200, { status: 'alive' })],
+    ['/readyz', sendReadiness],
+    ['/metrics', sendMetrics],
+  ]);
+
+  function sendReadiness(response: ServerResponse): void {
+    const { ready, parts } = health();
+    const degraded = Object.values(parts).includes('down');
+    sendJson(response, ready ? 200 : 503, { status: ready ? (degraded ? 'degraded' : 'ready') : 'not ready', parts });
+  }
+
+  async function sendMetrics(response: ServerResponse): Promise<void> {
+    for (const [part, state] of Object.entries(health().parts))
+      metrics.degraded.set({ part }, state === 'down' ? 1 : 0);
+    const body = await metrics.registry.metrics();
+    response.writeHead(200, { 'content-type': metrics.registry.contentType, 'cache-control': 'no-store' }).end(body);
+  }
+
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const path = request.url?.split('?')[0];
-    if (admin !== undefined && path?.startsWith('/admin/') === true) {
+    const path = request.url?.split('?', 1)[0] ?? '';
+    const send = answers.get(path);
+    if (admin !== undefined && path.startsWith('/admin/')) {
       admin(request, response);
+    } else if (send === undefined) {
+      response.writeHead(404).end();
     } else if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.writeHead(405, { allow: 'GET, HEAD' }).end();
-    } else if (path === '/livez') {
-      sendJson(response, 200, { status: 'alive' });
-    } else if (path === '/readyz') {
-      const { ready, parts } = health();
-      const degraded = Object.values(parts).includes('down');
-      sendJson(response, ready ? 200 : 503, { status: ready ? (degraded ? 'degraded' : 'ready') : 'not ready', parts });
-    } else if (path === '/metrics') {
-      for (const [part, state] of Object.entries(health().parts))
-        metrics.degraded.set({ part }, state === 'down' ? 1 : 0);
-      const body = await metrics.registry.metrics();
-      response.writeHead(200, { 'content-type': metrics.registry.contentType, 'cache-control': 'no-store' }).end(body);
     } else {
-      response.writeHead(404).end();
+      await send(response);
     }
   }
 

@@ -41,7 +41,7 @@ export function createBackchannelLogout(options: BackchannelLogoutOptions): Requ
     await markers.markEnded({ iss, sid }, issuedAt);
     const sessions = await index.bySid(iss, sid);
     const isTheirs = sub === undefined || sessions.every(({ record }) => record.sub === sub);
-    return isTheirs ? sessions : 'of somebody else';
+    return isTheirs ? sessions.filter(({ record }) => record.issuedAt <= issuedAt) : 'of somebody else';
   }
 
   async function carryOut(logout: ProviderLogout): Promise<Outcome> {

@@ -27,7 +27,7 @@ export interface CallbackOptions {
   pendingLogins: PendingLogins;
   sessions: Sessions;
   vault: Pick<TokenVault, 'put'>;
-  index: Pick<SessionIndex, 'add'>;
+  index: Pick<SessionIndex, 'add' | 'read'>;
   markers: Pick<EndMarkers, 'hasEnded'>;
   endSession: EndSession;
   limitSessions: LimitSessions;
@@ -114,9 +114,12 @@ export function createCallback(options: CallbackOptions): RequestHandler {
   ): Promise<boolean> {
     try {
       const sessionId = await sessions.rotate(request, response, record);
-      await index.add(hashOf(sessionId), record);
+      const h = hashOf(sessionId);
+      await index.add(h, record);
       await vault.put(sessionId, tokens);
-      if (!(await options.markers.hasEnded(record))) return true;
+      // Whoever ended it before its tokens were written has taken the session record away.
+      const isWhole = (await index.read(h)) !== undefined;
+      if (isWhole && !(await options.markers.hasEnded(record))) return true;
     } catch (cause) {
       await abandon(request, tokens, 'revoked');
       throw cause;

@@ -23,6 +23,7 @@ export interface CodeGrantOptions {
   http: ProviderHttp;
   idTokens: IdTokenVerifier;
   now: () => number;
+  wallNow: () => number;
   log: Logger;
 }
 
@@ -30,7 +31,7 @@ const tokenCallMs = 20_000;
 const userinfoCallMs = 5_000;
 
 export function createCodeGrant(options: CodeGrantOptions) {
-  const { settings, redirectUri, connect, tokenEndpoint, http, idTokens, now, log } = options;
+  const { settings, redirectUri, connect, tokenEndpoint, http, idTokens, now, wallNow, log } = options;
 
   /** `Provider.finishLogin`. */
   async function finishLogin(callbackUrl: URL, checks: LoginChecks): Promise<FinishLoginOutcome> {
@@ -54,7 +55,7 @@ export function createCodeGrant(options: CodeGrantOptions) {
       const claims = response.claims() as Claims;
       const idToken = response.id_token ?? '';
       checkIdTokenClaims(claims, settings.clientId);
-      checkJustIssued(claims['iat'], answeredAt);
+      checkJustIssued(claims['iat'], wallNow());
       if (checks.acrValues !== undefined) checkAcr(claims['acr'], checks.acrValues);
       const signature = await idTokens.verify(idToken, metadata, response.access_token);
       if (signature.kind !== 'valid') return signature;

@@ -27,7 +27,10 @@ export interface ProviderOptions {
   postLogoutRedirectUri: string;
   /** False: the provider is told `client_id` alone at logout. */
   idTokenHint: boolean;
+  /** Epoch ms, never going backwards: for spans. */
   now: () => number;
+  /** Epoch ms, as the machine's clock has it now: for what the provider dates. */
+  wallNow: () => number;
   /** That many random bytes. */
   random: (bytes: number) => Buffer;
   log: Logger;
@@ -38,17 +41,29 @@ const retryAfterSeconds = 5;
 
 /** Connects to a provider. It need not be up yet: what needs it says `provider_unavailable` until it is. */
 export function createProvider(options: ProviderOptions): Provider {
-  const { settings, redirectUri, postLogoutRedirectUri, idTokenHint, now, random, log } = options;
+  const { settings, redirectUri, postLogoutRedirectUri, idTokenHint, now, wallNow, random, log } = options;
   const { issuer, clientId } = settings;
   const http = createProviderHttp({ ca: settings.tls && readFileSync(settings.tls.ca.file, 'utf8') });
   const discovery = createDiscovery({ issuer, clientId, fetch: http.pooled(callMs), now, log });
   const connect = createClient({ settings, discovery });
-  const tokenEndpoint = createTokenEndpoint({ http, breaker: new CircuitBreaker(now), now });
+  // One breaker each: what strangers bring to the callback must not stop the refreshes of those who are signed in.
+  const codeEndpoint = createTokenEndpoint({ http, breaker: new CircuitBreaker(now), now });
+  const refreshEndpoint = createTokenEndpoint({ http, breaker: new CircuitBreaker(now), now });
   const keys = createSigningKeys({ fetch: http.pooled(callMs), now });
   const idTokens = createIdTokenVerifier(keys);
-  const logoutTokens = createLogoutTokenVerifier({ keys, clientId, now });
-  const { finishLogin } = createCodeGrant({ settings, redirectUri, connect, tokenEndpoint, http, idTokens, now, log });
-  const { refresh } = createRefreshGrant({ clientId, connect, tokenEndpoint, idTokens, now });
+  const logoutTokens = createLogoutTokenVerifier({ keys, clientId, now: wallNow });
+  const { finishLogin } = createCodeGrant({
+    settings,
+    redirectUri,
+    connect,
+    tokenEndpoint: codeEndpoint,
+    http,
+    idTokens,
+    now,
+    wallNow,
+    log,
+  });
+  const { refresh } = createRefreshGrant({ clientId, connect, tokenEndpoint: refreshEndpoint, idTokens, now });
   const revocation = createRevocation({ connect, http, now, log });
 
   async function authorizationUrl(parameters: Record<string, string>): Promise<URL> {

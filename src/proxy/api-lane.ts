@@ -62,12 +62,10 @@ export function createApiLane(options: ApiLaneOptions): ApiLane {
   };
 }
 
-const allMethods: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
-
 function createRouteCall(route: Route, options: ApiLaneOptions): ServeCall {
   const { config, upstream } = route;
   const { cookie, tokens, vault, sendProblem, metrics, log } = options;
-  const methods: readonly string[] = config.methods ?? allMethods;
+  const methods: readonly string[] = config.methods;
   const tokenOf = createTokenChoice(config);
   const viaName = viaNameOf(options.publicUrl);
   const crossSite: CrossSiteRule = {
@@ -179,7 +177,7 @@ function createRouteCall(route: Route, options: ApiLaneOptions): ServeCall {
 
 /** Which of the session's tokens the upstream gets; undefined when it gets none. */
 function createTokenChoice(config: RouteConfig): ((session: OpenedSession) => string) | undefined {
-  switch (config.token ?? 'access') {
+  switch (config.token) {
     case 'access':
       return ({ tokens }) => tokens.accessToken;
     case 'id':

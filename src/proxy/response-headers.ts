@@ -22,7 +22,16 @@ const dropped = new Set([
   ...['server', 'x-powered-by', 'www-authenticate'],
   // Power over our whole origin.
   ...['clear-site-data', 'refresh', 'service-worker-allowed', 'strict-transport-security', 'alt-svc'],
-  ...['public-key-pins', 'public-key-pins-report-only', 'timing-allow-origin'],
+  ...[
+    'public-key-pins',
+    'public-key-pins-report-only',
+    'timing-allow-origin',
+    'nel',
+    'report-to',
+    'reporting-endpoints',
+  ],
+  // Orders to a web server in front of us.
+  ...['x-accel-redirect', 'x-accel-expires', 'x-sendfile'],
   // Ours.
   ...['postern-session', 'set-cookie2'],
 ]);

@@ -60,6 +60,9 @@ const dropped = new Set([
     'x-original-host',
     'x-original-forwarded-for',
     'x-rewrite-url',
+    'x-http-method',
+    'x-http-method-override',
+    'x-method-override',
   ],
 ]);
 

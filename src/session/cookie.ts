@@ -109,6 +109,8 @@ function createVerifier(secrets: () => readonly string[]): (value: string) => Va
     const sessionId = sessionIdIn(value, current);
     if (sessionId === undefined) return undefined;
     const reading: ValidReading = { kind: 'valid', sessionId, h: hashOf(sessionId) };
+    // One spelling only: a cookie could be percent-encoded in countless ways.
+    if (value !== encodeURIComponent(decodeURIComponent(value))) return reading;
     const [oldest] = good.size < maxRemembered ? [] : good.keys();
     if (oldest !== undefined) good.delete(oldest);
     good.set(value, reading);

@@ -37,7 +37,7 @@ export function createSessionIndex(options: {
 
   async function read(h: string): Promise<SessionRecord | undefined> {
     const json = await store.readSession(h);
-    return json === null ? undefined : (JSON.parse(json) as SessionRecord);
+    return json === null ? undefined : parseRecord(json);
   }
 
   // An id is never used again, so a member without a record can be dropped whatever happens meanwhile.
@@ -73,4 +73,13 @@ function keysOf({ iss, sub, sid }: SessionOwner): string[] {
 /** A name in the store for what these parts identify together: SHA-256 of their JSON, so that no two lists give one text. */
 export function nameOf(parts: readonly string[]): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('base64url');
+}
+
+// A damaged record belongs to nobody; it must not keep anybody's session from being ended.
+function parseRecord(json: string): SessionRecord | undefined {
+  try {
+    return JSON.parse(json) as SessionRecord;
+  } catch {
+    return undefined;
+  }
 }

@@ -20,27 +20,29 @@ export interface FailoverMemory {
   close(): void;
 }
 
-interface Ended {
-  reason: EndReason;
-  until: number;
-  pending: boolean;
-}
-
 export function createFailoverMemory(options: {
   store: Pick<Store, 'end' | 'restore'>;
   now: () => number;
 }): FailoverMemory {
   const { store, now } = options;
+  // Ends that the store has not confirmed: kept however long it is away. `until` is known for those it had confirmed before a reconnect.
+  const pending = new Map<string, { reason: EndReason; until: number | undefined }>();
   // Both in the order of their ends, so that the oldest is always the first.
-  const ended = new Map<string, Ended>();
+  const confirmed = new Map<string, { reason: EndReason; until: number }>();
   const committed = new Map<string, { record: LoadedRecord; until: number }>();
   let timer: NodeJS.Timeout | undefined;
 
+  function confirm(h: string, reason: EndReason, until = now() + endedForMs): void {
+    pending.delete(h);
+    confirmed.delete(h);
+    confirmed.set(h, { reason, until });
+    dropOld(confirmed, maxEnded, now());
+  }
+
   async function endAgain(): Promise<void> {
-    for (const [h, memory] of ended) {
-      if (!memory.pending) continue;
-      await store.end(h, memory.reason);
-      memory.pending = false;
+    for (const [h, { reason, until }] of pending) {
+      await store.end(h, reason);
+      confirm(h, reason, until);
     }
   }
 
@@ -51,7 +53,6 @@ export function createFailoverMemory(options: {
   function endSoon(): void {
     timer ??= setTimeout(() => {
       timer = undefined;
-      dropOld(ended, maxEnded, now());
       endAgain().catch((error: unknown) => {
         if (!(error instanceof StoreUnavailable)) throw error;
         endSoon();
@@ -60,14 +61,18 @@ export function createFailoverMemory(options: {
   }
 
   return {
-    hasEnded: (h) => (ended.get(h)?.until ?? 0) > now(),
+    hasEnded: (h) => pending.has(h) || (confirmed.get(h)?.until ?? 0) > now(),
 
     ended(h, reason, state) {
       committed.delete(h);
-      ended.delete(h);
-      ended.set(h, { reason, until: now() + endedForMs, pending: state === 'pending' });
-      dropOld(ended, maxEnded, now());
-      if (state === 'pending') endSoon();
+      if (state === 'confirmed') {
+        confirm(h, reason);
+        return;
+      }
+      const [oldest] = pending.size < maxEnded ? [] : pending.keys();
+      if (oldest !== undefined) pending.delete(oldest);
+      pending.set(h, { reason, until: undefined });
+      endSoon();
     },
 
     committed(h, record) {
@@ -77,9 +82,10 @@ export function createFailoverMemory(options: {
     },
 
     reconnect() {
+      dropOld(confirmed, maxEnded, now());
       dropOld(committed, maxCommitted, now());
-      for (const memory of ended.values()) memory.pending = true;
-      if (ended.size > 0) endSoon();
+      for (const [h, memory] of confirmed) if (!pending.has(h)) pending.set(h, memory);
+      if (pending.size > 0) endSoon();
       // Should the store go away again meanwhile, the next reconnect does it once more.
       commitAgain().catch((error: unknown) => {
         if (!(error instanceof StoreUnavailable)) throw error;

@@ -37,6 +37,8 @@ export function createNearCache(options: {
   function keep(session: OpenedSession): void {
     if (!store.listening()) return;
     const { record, offsetMs } = session;
+    // An answer that was long on its way does not take the place of newer tokens.
+    if ((entries.get(session.h)?.session.record.revision ?? 0) > record.revision) return;
     const recordEndsAt = record.now + record.ttlMs - offsetMs;
     entries.set(session.h, { session, until: Math.min(now() + lifeMs, recordEndsAt) });
   }
@@ -86,9 +88,8 @@ export function createNearCache(options: {
       const { h } = message;
       const kept = entries.get(h);
       // The news may be what is kept already: this process's own commit comes back as a message.
-      if (message.what === 'refreshed' && kept !== undefined && kept.session.record.revision >= message.revision)
-        return;
-      entries.delete(h);
+      const isKnown = message.what === 'refreshed' && (kept?.session.record.revision ?? 0) >= message.revision;
+      if (!isKnown) entries.delete(h);
       overtake(h);
     },
 

@@ -34,6 +34,8 @@ const tokenCallMs = 20_000;
 const resendNeedsMs = 5_000;
 const resendAfterMs = 1_000;
 const storeRetryMs = 100;
+/** A maintenance page that says "tomorrow" does not decide about sessions for so long. */
+const longestRetryAfterMs = 60_000;
 /** Short: those who wait are to hear within two seconds that the store is away. */
 const beginRetriesMs = 1_000;
 /** How long a dead refresh token waits for the commit of the attempt that was taken over: that one may have rotated it. */
@@ -206,6 +208,7 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
     switch (ended.kind) {
       case 'ended':
         metrics.logouts.inc({ reason: 'revoked' });
+        vault.ended(session.h, 'revoked');
         return { kind: 'signed-out' };
       case 'gone':
         return { kind: 'signed-out' };
@@ -215,7 +218,7 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
   }
 
   async function giveUp(attempt: AttemptRef, retryAfterMs: number | undefined): Promise<AccessTokenOutcome> {
-    const waitMs = Math.max(retryAfterMs ?? 0, backOff.next(attempt.h));
+    const waitMs = Math.max(Math.min(retryAfterMs ?? 0, longestRetryAfterMs), backOff.next(attempt.h));
     await store.fail(attempt, waitMs);
     return providerAway(waitMs);
   }

@@ -26,6 +26,8 @@ export interface TokenVault extends StoreListener {
   seal(session: Pick<OpenedSession, 'sessionId' | 'h'>, revision: number, tokens: Tokens): string;
   /** Notes activity: decides by itself whether it is time, never awaited, never throws. */
   slide(session: OpenedSession): void;
+  /** The store has ended a session in a way of its own (`endIf`): forgets it here. */
+  ended(h: string, reason: EndReason): void;
   /** Ends a session. `pending`: the store is away; the session is refused here at once and its deletion is tried again. */
   end(h: string, reason: EndReason): Promise<'ended' | 'pending'>;
   close(): void;
@@ -133,6 +135,12 @@ export function createTokenVault(options: TokenVaultOptions): TokenVault {
         })
         .catch(() => metrics.storeErrors.inc())
         .finally(() => sliding.delete(h));
+    },
+
+    ended(h, reason) {
+      nearCache?.forget(h);
+      failover.ended(h, reason, 'confirmed');
+      options.onEnd(h, reason);
     },
 
     async end(h, reason) {

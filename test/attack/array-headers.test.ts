@@ -108,7 +108,7 @@ describe('an answer of ours that writes its head as an array keeps the session c
     await store.close();
   });
 
-  test('over the wire', async () => {
+  test('the client receives each of them once', async () => {
     const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const { answers } = await exchange(address, 'GET /bff/array HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
     expect(answers[0]).toMatchObject({ status: 200, body: 'ok' });

@@ -97,7 +97,7 @@ describe('Expect does not switch anything off (HD-04)', () => {
 });
 
 describe('Connection takes nothing away that we add, and all that it names of the client’s (HD-03, PRX-01, PRX-03)', () => {
-  test('over the wire', async () => {
+  test('a Connection header that names our fields takes away only the client’s', async () => {
     await send([
       'Connection: authorization, x-request-id, cookie, x-forwarded-for, host, via',
       'Connection: X-Foo',
@@ -157,7 +157,7 @@ describe('nobody speaks for us about the client (HD-01, HD-02, HD-10, PRX-05, PR
 });
 
 describe('our cookie stays with us, however it is written (HD-05, PRX-04)', () => {
-  test('in several lines, with odd spacing, quoted, beside others', async () => {
+  test('our cookie is dropped in several lines, with odd spacing, quoted and beside others', async () => {
     for (const line of [
       'Cookie: theme=dark',
       'Cookie: a="b; c=d"',

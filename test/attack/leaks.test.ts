@@ -243,8 +243,8 @@ journey(
   { url: ({ port }) => `redis://:WRONG-${password}@127.0.0.1:${port}/0` },
 );
 
-describe('the sweep itself', () => {
-  test('finds a secret in the clear, encoded for a URL, and in base64', () => {
+describe('the sweep finds what it looks for', () => {
+  test('the sweep finds a secret in the clear, encoded for a URL, and in base64', () => {
     const secret = 'a:b%/+ é';
     const encoded = [secret, encodeURIComponent(secret), Buffer.from(`id:${secret}`).toString('base64')];
     for (const text of encoded) expect(findings([secret, `id:${secret}`], { log: [`x ${text} y`] })).not.toEqual([]);

@@ -4,7 +4,7 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Agent, request } from 'undici';
-import { freePort } from '../support/postern.ts';
+import { freePort } from '../support/free-port.ts';
 import { startRealProvider } from '../support/real-provider.ts';
 import type { RealProvider } from '../support/real-provider.ts';
 import { signIn } from '../support/signed-in.ts';

@@ -1,5 +1,5 @@
 // How long a start takes: from the spawn of the process to a readiness answer that misses nothing.
-import { freePort } from '../support/postern.ts';
+import { freePort } from '../support/free-port.ts';
 import type { RealProvider } from '../support/real-provider.ts';
 import { benchConfig, startPosternChild } from './postern.ts';
 import type { Build } from './postern.ts';

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { request } from 'undici';
-import { freePort } from '../support/postern.ts';
+import { freePort } from '../support/free-port.ts';
 import { cookiesOf } from '../support/signed-in.ts';
 import { until } from '../support/until.ts';
 import type { Load } from './load.ts';

@@ -16,7 +16,7 @@ const cookieHeaderOf = (party: RelyingParty, browser: Browser): string =>
 describe('a session lives no longer than its refresh token (BFF-09)', () => {
   const session = { keys: [newSessionKey()], idleTimeout: '2h', absoluteTimeout: '12h' };
 
-  test('in what the app is told and in the store, both records alike', async () => {
+  test('the app is told so, and both records in the store end then', async () => {
     await using redis = await startRedis();
     const does = () => ({ tokenResponse: { refresh_expires_in: 3_600 } });
     await using party = await startRelyingParty({ does, config: () => ({ session, redis: { url: redis.url } }) });
@@ -42,7 +42,7 @@ describe('a session lives no longer than its refresh token (BFF-09)', () => {
     expect((await browser.fetch('/api/x')).json().code).toBe('session_expired');
   });
 
-  test('and one that lives longer than the configured timeout changes nothing', async () => {
+  test('a refresh token that lives longer than the configured timeout changes nothing', async () => {
     const does = () => ({ tokenResponse: { refresh_expires_in: 30 * 86_400 } });
     await using party = await startRelyingParty({ does, config: () => ({ session }) });
     const { session: told } = await whoAmI(await party.signedInBrowser());

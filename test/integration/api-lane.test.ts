@@ -96,7 +96,7 @@ describe('a signed-in call', () => {
   });
 });
 
-describe('without a session', () => {
+describe('without a session no call is let through', () => {
   test('a required route answers 401, never a redirect, and the upstream hears nothing (PRX-20, RT-11)', async () => {
     const answer = await call('/api/orders');
     expect(answer).toMatchObject({ status: 401, problem: { code: 'session_required', loginUrl: '/bff/login' } });

@@ -111,11 +111,11 @@ test('a file that is not there, or is a directory, ends with 78', async () => {
   expect(await postern(['check'])).toEqual({
     code: 78,
     stdout: '',
-    stderr: 'postern.yaml: the configuration cannot be read: there is no such file\n',
+    stderr: 'postern.yaml: the configuration cannot be read: there is no such file (--config FILE names another)\n',
   });
   mkdirSync(join(directory, 'folder'));
   expect((await postern(['check', '--config', 'folder'])).stderr).toBe(
-    'folder: the configuration cannot be read: it is a directory\n',
+    'folder: the configuration cannot be read: it is a directory (--config FILE names another)\n',
   );
 });
 

@@ -10,7 +10,8 @@ import { createLogger } from '../../src/telemetry/log.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { followKeyFiles } from '../../src/tokens/key-files.ts';
 import { createKeyRing } from '../../src/tokens/key-ring.ts';
-import { baseConfig, freePort, startPosternProcess } from '../support/postern.ts';
+import { freePort } from '../support/free-port.ts';
+import { baseConfig, startPosternProcess } from '../support/postern.ts';
 import { until } from '../support/until.ts';
 
 const newKey = (): string => randomBytes(32).toString('base64');

@@ -7,7 +7,8 @@ import { afterAll, beforeAll, beforeEach, afterEach, expect, test } from '@jest/
 import { hashOf } from '../../src/session/cookie.ts';
 import { createKeyRing } from '../../src/tokens/key-ring.ts';
 import { logIn, openBrowser, startLogin } from '../support/browser-login.ts';
-import { freePort, newSessionKey, register, startPostern } from '../support/postern.ts';
+import { freePort } from '../support/free-port.ts';
+import { newSessionKey, register, startPostern } from '../support/postern.ts';
 import type { LocalPostern } from '../support/postern.ts';
 import { startRealProvider } from '../support/real-provider.ts';
 import type { RealProvider } from '../support/real-provider.ts';

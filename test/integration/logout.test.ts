@@ -126,14 +126,14 @@ test('where X-CSRF is required, a form logout needs it not, and a script does', 
 });
 
 describe('the ticket', () => {
-  test('works once', async () => {
+  test('a logout ticket works once', async () => {
     const browser = await signedIn();
     const { logoutUrl } = (await logOut(browser)).json();
     await browser.step(logoutUrl);
     expect(await browser.step(logoutUrl)).toMatchObject({ status: 303, headers: { location: '/signed-out' } });
   });
 
-  test('lives a minute, and what the store holds of it opens nothing', async () => {
+  test('a logout ticket lives a minute, and what the store holds of it opens nothing', async () => {
     const { logoutUrl } = (await logOut(await signedIn())).json();
     const [key, ...others] = (await redis.command('KEYS', 'postern:logout:*')) as string[];
     expect(others).toEqual([]);
@@ -143,7 +143,7 @@ describe('the ticket', () => {
     expect(stored).not.toContain('eyJ');
   });
 
-  test('is not spent by a prefetch, a script or a frame', async () => {
+  test('a logout ticket is not spent by a prefetch, a script or a frame', async () => {
     const browser = await signedIn();
     const { logoutUrl } = (await logOut(browser)).json();
     const attempts = [

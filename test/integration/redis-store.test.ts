@@ -433,13 +433,10 @@ describe('the connection', () => {
     wire.forget();
     await timeToFail(here.ping());
     await until(isUp(here), 5_000);
-    await until(
-      async () => {
-        await there.end(h, 'logout');
-        return heard.length > 0;
-      },
-      1_500,
-    );
+    await until(async () => {
+      await there.end(h, 'logout');
+      return heard.length > 0;
+    }, 1_500);
   });
 
   test('answers what is under way before it is closed', async () => {

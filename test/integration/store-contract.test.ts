@@ -435,7 +435,7 @@ describe.each([
     });
   });
 
-  describe('the rest', () => {
+  describe('session records, claims, indexes, marks and tickets', () => {
     test('a session record is read as it was written, until it is deleted', async () => {
       expect(await store.readSession(h)).toBeNull();
       await store.writeSession(h, '{"sub":"älice"}', 60);

@@ -22,7 +22,8 @@ import { createAccessTokens } from '../../src/tokens/access-token.ts';
 import { createKeyRing } from '../../src/tokens/key-ring.ts';
 import { createTokenSeal } from '../../src/tokens/seal.ts';
 import { createTokenVault } from '../../src/tokens/token-vault.ts';
-import { freePort, newSessionKey } from './postern.ts';
+import { freePort } from './free-port.ts';
+import { newSessionKey } from './postern.ts';
 
 export const accessToken = 'TOKCANARY-access';
 export const idToken = 'TOKCANARY-id';
@@ -52,7 +53,7 @@ export interface Gate {
 /** Starts a gate. `overrides` are top-level keys of the configuration file. */
 export async function startGate(overrides: Record<string, unknown>): Promise<Gate> {
   const port = await freePort();
-  const config = createConfigSchema((source) => new Secret('value' in source ? source.value : '', 'test')).parse({
+  const config = createConfigSchema((source) => new Secret('value' in source ? source.value : '')).parse({
     publicUrl: `http://localhost:${port}`,
     listen: `127.0.0.1:${port}`,
     operations: { listen: '127.0.0.1:0' },
@@ -189,7 +190,7 @@ export async function startGate(overrides: Record<string, unknown>): Promise<Gat
 
 /** What a route of the file needs at least, for unit tests of what is made from it. */
 export function routeConfigs(routes: Record<string, unknown>[]): Config['routes'] {
-  const schema = createConfigSchema((source) => new Secret('value' in source ? source.value : '', 'test'));
+  const schema = createConfigSchema((source) => new Secret('value' in source ? source.value : ''));
   return schema.parse({
     publicUrl: 'https://shop.example.com',
     provider: { issuer: 'https://id.example.com', clientId: 'shop', clientSecret: 'unused' },

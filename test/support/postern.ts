@@ -3,8 +3,6 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -19,6 +17,7 @@ import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { followKeyFiles } from '../../src/tokens/key-files.ts';
 import { createKeyRing } from '../../src/tokens/key-ring.ts';
 import type { KeyRing } from '../../src/tokens/key-ring.ts';
+import { freePort } from './free-port.ts';
 
 /** The configuration file as an object; what a test leaves out is as in `baseConfig`. */
 export type ConfigInput = Record<string, unknown>;
@@ -49,16 +48,6 @@ export interface LocalPostern extends Postern {
   /** Every log line so far, as text. */
   log: string[];
   metric(name: string): Promise<string[]>;
-}
-
-/** A port nobody listens on at the moment. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** A server key as the configuration wants it. */

@@ -29,7 +29,7 @@ export function connectTo(op: TestProvider, options: ConnectOptions = {}): Provi
     settings: {
       issuer: op.issuer,
       clientId: op.clientId,
-      ...(op.clientSecret !== undefined && { clientSecret: new Secret(op.clientSecret, 'the test') }),
+      ...(op.clientSecret !== undefined && { clientSecret: new Secret(op.clientSecret) }),
       clientAuth: 'basic',
       scopes: ['openid', 'profile', 'email'],
       authorizationParameters: {},
@@ -40,6 +40,7 @@ export function connectTo(op: TestProvider, options: ConnectOptions = {}): Provi
     postLogoutRedirectUri,
     idTokenHint: true,
     now: Date.now,
+    wallNow: rest.now ?? Date.now,
     random: randomBytes,
     log: pino({ level: 'trace' }, { write: (line: string) => void logLines.push(line) }),
     ...rest,

@@ -1,14 +1,14 @@
 // A real redis-server for a test: on a free port, in a directory of its own, without persistence. It can be stopped, frozen and started again.
-import { execFileSync, spawn, type ChildProcessByStdio } from 'node:child_process';
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, constants, existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { ConnectionOptions } from 'node:tls';
 import { Redis } from 'ioredis';
+import { needRedis } from '../../scripts/machine.js';
+import { freePort } from './free-port.ts';
 
 export interface RedisServer {
   readonly url: string;
@@ -45,7 +45,7 @@ export interface RedisLaunch {
 /** Starts a redis-server that is not an ordinary one. */
 export async function launchRedis(launch: RedisLaunch): Promise<RedisServer> {
   const { flags = [], mode = [], readyLine = 'Ready to accept connections', tls } = launch;
-  const executable = findExecutable() ?? installOnDebian();
+  needRedis();
   const directory = await mkdtemp(join(tmpdir(), 'postern-redis-'));
   const port = await freePort();
   const url = `${tls === undefined ? 'redis' : 'rediss'}://127.0.0.1:${port}`;
@@ -65,7 +65,7 @@ export async function launchRedis(launch: RedisLaunch): Promise<RedisServer> {
       '--appendonly',
       'no',
     ];
-    server = spawn(executable, [...mode, ...place, ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
+    server = spawn('redis-server', [...mode, ...place, ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
     await printed(server, readyLine);
   }
 
@@ -101,43 +101,6 @@ export async function launchRedis(launch: RedisLaunch): Promise<RedisServer> {
       await rm(directory, { recursive: true, force: true });
     },
   };
-}
-
-function findExecutable(): string | undefined {
-  const candidates = (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, 'redis-server'));
-  return candidates.find((candidate) => {
-    try {
-      accessSync(candidate, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
-
-// A test that needs Redis never skips: a suite that is green because half of it did not run proves nothing.
-function installOnDebian(): string {
-  if (existsSync('/etc/debian_version') && process.getuid?.() === 0) {
-    const options = { stdio: 'ignore', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } } as const;
-    const waitForOthers = ['-o', 'DPkg::Lock::Timeout=300'];
-    execFileSync('apt-get', ['update', ...waitForOthers], options);
-    execFileSync('apt-get', ['install', '-y', '--no-install-recommends', ...waitForOthers, 'redis-server'], options);
-  }
-  const executable = findExecutable();
-  if (executable !== undefined) return executable;
-  throw new Error(
-    'These tests need redis-server (6.2 or later) on the PATH. ' +
-      'Debian, Ubuntu: apt-get install redis-server. macOS: brew install redis. Fedora: dnf install redis.',
-  );
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }
 
 /** Resolves at redis-server's own line that it takes connections. */

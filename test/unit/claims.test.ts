@@ -4,31 +4,40 @@ import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import ts from 'typescript';
 
-/** `1…18` is a range. */
-const claims: Record<string, string> = {
-  BFF: '1…18', // RFC 10017: backend for frontend
-  CK: '1…15', // cookies
-  SES: '1…7, 14, 15, 17…21', // sessions
-  CSRF: '1…9', // requests of other sites
-  RED: '1, 2', // where redirects lead
-  HDR: '1…7', // response headers
-  OA: '1…27', // OAuth 2.0 and its security best current practice
-  ID: '1…20, 23', // OpenID Connect
-  LOG: '1…6', // logout
-  RV: '1…3', // revocation
-  PRX: '1…8, 10, 12, 14, 15, 19, 20', // proxying
-  ERR: '1, 2', // error answers
-  LOGS: '1, 3', // logs
-  SEC: '1…5', // operation
-  RD: '1…4, 6…8, 10…15', // open redirects
-  RT: '1, 3…7, 9…14, 16, 18', // routes and bypasses
-  HD: '1…8, 10, 11', // header fields
-  S: '1…3, 5, 7…9, 11, 13…17, 19, 21…23', // session attacks
-  FL: '2…6, 8, 9, 11, 13, 15…18', // login flow attacks
-  TK: '1…7, 9, 11, 12, 14, 16', // tokens
+/** What each family is about, and the ids of it that are claimed; `1…18` is a range. */
+const families: Record<string, [about: string, numbers: string]> = {
+  BFF: ['Tokens stay on the server and the browser holds a session (RFC 10017).', '1…20'],
+  CK: ['The session cookie is named, guarded and read as RFC 6265bis allows.', '1…15'],
+  SES: ['Sessions have ids nobody guesses, and ends that hold.', '1…21'],
+  CSRF: ['Requests of other sites cannot use a session.', '1…9, 11'],
+  RED: ['Redirects lead to the app and nowhere else.', '1, 2'],
+  HDR: ['Answers carry the header fields that protect the browser.', '1…7'],
+  OA: ['The login is done as OAuth 2.0 and its security best current practice (RFC 9700) say.', '1…27'],
+  ID: ['Who signed in is known as OpenID Connect says.', '1…21, 23'],
+  PAR: ['The authorization request goes to the provider directly where it wants that (RFC 9126).', '1…4'],
+  JARM: ['An answer in a form that was not asked for is refused (JWT Secured Authorization Response Mode).', '2'],
+  LOG: ['A logout ends the session here and at the provider.', '1…6'],
+  RV: ['Tokens that are no longer needed are revoked (RFC 7009).', '1…3'],
+  BCL: ['The provider’s server can end sessions (OpenID Connect Back-Channel Logout).', '1…13, 15, 16'],
+  FCL: ['The provider can end a session through a frame (OpenID Connect Front-Channel Logout).', '1…4'],
+  PRX: ['A call is forwarded as HTTP asks of an intermediary.', '1…10, 12, 14…20'],
+  WS: ['No connection is switched to another protocol.', '3'],
+  ERR: ['Errors are told in one form that gives nothing away.', '1, 2'],
+  LOGS: ['Logs show what happened and no secrets.', '1, 3'],
+  SEC: ['It is operated with safe settings and limits.', '1…7'],
+  RD: ['Attack: a link to the login leads away to a stranger’s site.', '1…4, 6…8, 10…15'],
+  RT: ['Attack: a path or a request slips past the route that guards it.', '1, 3…7, 9…14, 16, 18'],
+  HD: ['Attack: a header field speaks for the user or for the proxy.', '1…8, 10, 11'],
+  PX: ['Attack: ambiguous or broken HTTP confuses the proxy.', '1, 3, 5, 7…9, 16, 17'],
+  S: ['Attack: a session is fixed, stolen, forged, mixed up or outlives its end.', '1…3, 5, 7…9, 11, 13…17, 19, 21…23'],
+  CS: ['Attack: another site, or a forged logout, acts on a session.', '1…4, 6…9, 11…14'],
+  FL: ['Attack: a login is started, answered or replayed by somebody else.', '2…6, 8, 9, 11, 13, 15…18'],
+  TK: ['Attack: tokens leak, go to the wrong place, or are lost in a refresh.', '1…9, 11, 12, 14, 16'],
+  ST: ['Fault: the store, the provider or another replica fails, hangs or mixes up answers.', '1…8, 11, 13…16, 18, 19'],
+  DL: ['Attack: cheap input costs time or memory without limit.', '4…6, 10'],
 };
 
-const claimed = Object.entries(claims).flatMap(([prefix, numbers]) =>
+const claimed = Object.entries(families).flatMap(([prefix, [, numbers]]) =>
   numbers.split(', ').flatMap((part) => range(part).map((number) => idOf(prefix, number))),
 );
 

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { errorCodes, statusOf, titleOf } from '../../src/errors.ts';
+import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { endpointsOf, endpointsOfApp } from '../support/documented-endpoints.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -29,6 +30,25 @@ test('the page of endpoints has every endpoint of the application and no other',
     'GET /metrics',
     'GET /readyz',
   ]);
+});
+
+test('the page of metrics has every metric that Postern registers, with its labels, and no other', () => {
+  const rows = Array.from(read('docs/metrics.md').matchAll(/^\| `(\w+)` +\| ([^|]*)\|/gm), ([, name, labels]) => ({
+    name,
+    labels: Array.from(labels!.matchAll(/`(\w+)`/g), ([, label]) => label),
+  }));
+  const registered = createMetrics()
+    .registry.getMetricsAsArray()
+    .map((metric) => ({ name: metric.name, labels: 'labelNames' in metric ? metric.labelNames : [] }))
+    .filter(({ name }) => /^(postern|http)_/.test(name));
+  expect(registered.length).toBeGreaterThan(10);
+  expect(rows).toEqual(registered);
+});
+
+test('the list of pages names every page of the documentation', () => {
+  const list = read('docs/README.md');
+  const others = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md') && name !== 'README.md');
+  expect(others.filter((name) => !list.includes(`](${name})`))).toEqual([]);
 });
 
 const pages = ['README.md', 'src/README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)];

@@ -51,7 +51,9 @@ test.each([
   ['print --config --explain', '--config needs a value', 'postern print [--config FILE] [--explain]'],
   ['print --explain=yes', '--explain takes no value', 'postern print [--config FILE] [--explain]'],
   ['check a.yaml', '"a.yaml" is one argument too many', 'postern check [--config FILE]'],
-  ['sessions', 'list|end is missing', 'postern sessions list|end [--sub SUB] [--iss URL] [--config FILE]'],
+  ['sessions', 'list|end is missing', 'postern sessions list|end --sub SUB [--iss URL] [--config FILE]'],
+  ['sessions list', '--sub is missing', 'postern sessions list|end --sub SUB [--iss URL] [--config FILE]'],
+  ['sessions lst', '"lst" is neither list nor end', 'postern sessions list|end --sub SUB [--iss URL] [--config FILE]'],
   ['route', 'METHOD is missing', 'postern route METHOD PATH [--config FILE]'],
   ['route GET', 'PATH is missing', 'postern route METHOD PATH [--config FILE]'],
 ])('postern %s is a mistake', (line, message, usage) => {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import { refusalOf } from '../../../src/cli/node-version.ts';
 
@@ -25,3 +26,10 @@ test.each(['18.20.8', '20.20.2', '21.7.3', '23.11.1', '25.9.0', '0.10.0', 'nonse
     );
   },
 );
+
+test('package.json asks for the same versions of Node', () => {
+  const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
+  const { engines } = JSON.parse(text) as { engines: { node: string } };
+  const accepted = /use (.*) or a later/.exec(refusalOf('0.0.0') ?? '')?.[1]?.split(', ');
+  expect(engines.node.match(/\d+\.\d+\.\d+/g)).toEqual(accepted);
+});

@@ -66,7 +66,14 @@ test.each([
 });
 
 test('our own endpoints, the app and nothing at all are told apart', () => {
-  expect(answerTo('GET', '/bff/login').stdout).toContain('why    /bff holds Postern’s own endpoints');
+  expect(answerTo('GET', '/bff/login').stdout).toEqual([
+    'endpoint  GET /bff/login',
+    'why       /bff holds Postern’s own endpoints',
+  ]);
+  expect(answerTo('DELETE', '/bff/sessions/x').stdout[0]).toBe('endpoint  DELETE /bff/sessions/:handle');
+  expect(answerTo('GET', '/bff/nothing').stdout[0]).toBe('answer  404 no_route');
+  expect(answerTo('GET', '/bff/logout').stdout).toContain('answer  405 method_not_allowed');
+  expect(answerTo('GET', '/bff/frontchannel-logout').stdout[0]).toBe('answer  404 no_route');
   expect(answerTo('GET', '/cart').stdout).toContain('then   404 no_route (there is no spa section)');
   const withApp = `${config}spa: { upstream: http://localhost:5173 }\n`;
   expect(answerTo('GET', '/cart', withApp).stdout).toContain('then   the app behind http://localhost:5173');
@@ -87,4 +94,13 @@ test('a wrong configuration is told before anything else is answered', () => {
     stdout: [],
     stderr: ['postern.yaml:1:1 loggin: unknown key; did you mean "login"?'],
   });
+});
+
+test.each([
+  ['TRACE', '405 method_not_allowed'],
+  ['CONNECT', '405 method_not_allowed'],
+  ['PROPFIND', '405 method_not_allowed'],
+  ['FOO', '400 bad_request'],
+])('%s on a route without methods is told its %s, as the server does', (method, answer) => {
+  expect(answerTo(method, '/api').stdout.map((line) => line.replace(/ +/, ' '))).toContain(`answer ${answer}`);
 });

@@ -62,3 +62,24 @@ test('a secret that stands in the file is redacted, and the rest still loads', (
   expect(load(printed).kind).toBe('invalid');
   expect(load(printed.replace('[redacted]', sessionKey)).kind).toBe('ok');
 });
+
+test('a Redis URL is printed unless it holds a password', () => {
+  const printed = (url: string): string => formatEffective(loaded(rightSave(`redis: { url: "${url}" }`)).config);
+  expect(printed('redis://redis:6379/0')).toContain('url: redis://redis:6379/0\n');
+  expect(printed('redis://user:s3cret@redis')).toContain('url: "[redacted]"\n');
+});
+
+test('every route is printed with its methods and its token, save one without auth, which has no token', () => {
+  const routes = rightSave(`
+routes:
+  - { path: /api, upstream: http://orders }
+  - { path: /open, upstream: http://orders, auth: none }
+`);
+  const { config } = loaded(routes);
+  const printed = formatEffective(config);
+  expect(printed.match(/token: .*/g)).toEqual(['token: access']);
+  expect(printed.match(/methods: .*/g)).toEqual(
+    Array(2).fill('methods: [ GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS ]'),
+  );
+  expect(loaded(printed).config).toEqual(config);
+});

@@ -84,7 +84,13 @@ test('a configuration that is not there, or that is none, is said to be so', () 
   };
   expect(loadConfig({ path: 'postern.yml', readFile, env: {} })).toEqual({
     kind: 'invalid',
-    problems: [{ where: 'postern.yml', path: [], message: 'the configuration cannot be read: there is no such file' }],
+    problems: [
+      {
+        where: 'postern.yml',
+        path: [],
+        message: 'the configuration cannot be read: there is no such file (--config FILE names another)',
+      },
+    ],
   });
   expect(complaintsAbout('#'.repeat(1_000_001))).toEqual([
     'postern.yaml:1:1: the file is larger than 1 MB: this is no configuration',

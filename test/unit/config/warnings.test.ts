@@ -75,3 +75,10 @@ test('trust in everybody is mentioned', () => {
     'postern.yaml:1:18 warning: trustedProxies[0]: 0.0.0.0/0 is everybody: any client may claim any address',
   ]);
 });
+
+test('the operators’ token in the file itself is warned of like any secret (SEC-01)', () => {
+  const token = 'a token of at least thirty-two characters';
+  expect(complaintsAbout(rightSave(`operations: { admin: { token: "${token}" } }`))).toEqual([
+    'postern.yaml:1:31 warning: operations.admin.token: the secret stands in this file; { file: /path } or { env: NAME } keeps it out of copies and commits',
+  ]);
+});

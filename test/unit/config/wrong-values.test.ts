@@ -189,3 +189,20 @@ test('a page that login ends on is written as browsers will read it', () => {
   ]);
   expect(complaintsAbout(rightSave('login: { errorUrl: "/?login=failed#/error" }'))).toEqual([]);
 });
+
+test('a whole number is asked for where one is needed, with its limits', () => {
+  const session = (maxEntries: string): string =>
+    rightSave(`session: { keys: [{ env: SESSION_KEY }], nearCache: { maxEntries: ${maxEntries} } }`);
+  expect(
+    ['0', 'lots', '1.5'].flatMap((streams) => complaintsAbout(rightSave(`limits: { streams: ${streams} }`))),
+  ).toEqual([
+    'postern.yaml:1:20 limits.streams: must be at least 1, not 0',
+    'postern.yaml:1:20 limits.streams: must be a whole number of streams, not "lots"',
+    'postern.yaml:1:20 limits.streams: must be a whole number of streams, not 1.5',
+  ]);
+  expect(['0', 'lots', '2000000'].flatMap((entries) => complaintsAbout(session(entries)))).toEqual([
+    'postern.yaml:1:67 session.nearCache.maxEntries: must be at least 1, not 0',
+    'postern.yaml:1:67 session.nearCache.maxEntries: must be a whole number of sessions, not "lots"',
+    'postern.yaml:1:67 session.nearCache.maxEntries: must be at most 1000000, not 2000000',
+  ]);
+});

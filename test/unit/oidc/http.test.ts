@@ -6,6 +6,7 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { afterEach, expect, test } from '@jest/globals';
 import { makeCertificate } from '../../support/certificate.ts';
 import { createProviderHttp } from '../../../src/oidc/http.ts';
+import { freePort } from '../../support/free-port.ts';
 
 const http = createProviderHttp({ ca: undefined });
 const servers: Server[] = [];
@@ -31,15 +32,9 @@ async function listen(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-async function freePort(): Promise<number> {
-  const port = await serve(() => undefined);
-  await new Promise((resolve) => servers.pop()!.close(resolve));
-  return port;
-}
-
 const post = { method: 'POST', headers: {}, body: new URLSearchParams({ a: 'b' }) };
 
-test('refused: not sent', async () => {
+test('over a refused connection nothing was sent', async () => {
   const url = `http://127.0.0.1:${await freePort()}/token`;
   await expect(http.fresh(5_000)(url, post)).rejects.toMatchObject({
     code: 'ECONNREFUSED',
@@ -48,11 +43,11 @@ test('refused: not sent', async () => {
   });
 });
 
-test('a name that does not exist: not sent', async () => {
+test('to a name that does not exist nothing was sent', async () => {
   await expect(http.fresh(5_000)('http://nowhere.invalid/token', post)).rejects.toMatchObject({ sent: false });
 });
 
-test('a TLS handshake that fails: not sent', async () => {
+test('over a TLS handshake that fails nothing was sent', async () => {
   const url = `https://127.0.0.1:${await serve((socket) => socket.end('no TLS here\r\n'))}/token`;
   await expect(http.fresh(5_000)(url, post)).rejects.toMatchObject({ sent: false, answered: false });
 });

@@ -163,7 +163,7 @@ describe('no shared cache keeps what belongs to one user (HDR-02, HDR-03, S-03)'
     expect(fields).not.toHaveProperty('vary');
   });
 
-  test('but not one that sets a cookie', () => {
+  test('an answer that sets a cookie is never one to cache', () => {
     const fields = answer(
       [
         ['Cache-Control', 'public, max-age=60'],

@@ -180,7 +180,7 @@ describe('cookies pass by name, ours never (PRX-04, HD-05)', () => {
 
 describe('trace context passes when it is well formed', () => {
   const good = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
-  test('with its state', () => {
+  test('a well-formed traceparent passes with its tracestate', () => {
     expect(built({ traceparent: good, tracestate: 'a=1' })).toMatchObject({ traceparent: good, tracestate: 'a=1' });
   });
   test.each([

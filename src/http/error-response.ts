@@ -99,12 +99,10 @@ function send({ request, response, error, headers, body }: Answer): void {
     response.destroy();
     return;
   }
-  // The rest of the body is not wanted: who goes on sending it, byte by byte, would hold the connection for ever.
-  if (!request.complete) response.once('finish', () => lingerThenClose(request));
+  if (!request.complete) response.once('finish', () => expectEndOf(request));
   response.writeHead(error.status, {
     ...headers,
     ...error.headers,
-    ...(request.complete ? {} : { connection: 'close' }),
     'cache-control': 'no-store',
     vary: 'Cookie',
     ...(error.retryAfterSeconds === undefined ? {} : { 'retry-after': String(error.retryAfterSeconds) }),
@@ -113,9 +111,11 @@ function send({ request, response, error, headers, body }: Answer): void {
   response.end(request.method === 'HEAD' ? undefined : body);
 }
 
-const lingerMs = 1_000;
+const restOfBodyMs = 5_000;
 
-// Time for the answer to be read: a connection that is cut while the other side still sends may lose what it was sent.
-function lingerThenClose(request: IncomingMessage): void {
-  setTimeout(() => request.socket.destroy(), lingerMs).unref();
+// The rest of the body is read and dropped, so that the connection is good for the next request; but who sends it byte by byte would hold it for ever.
+function expectEndOf(request: IncomingMessage): void {
+  setTimeout(() => {
+    if (!request.complete) request.socket.destroy();
+  }, restOfBodyMs).unref();
 }

@@ -69,9 +69,9 @@ describe('who the client is, is said by us or by a proxy that we trust (PRX-05, 
     await send(behindProxies, ['X-Request-Id: abcdefgh-12345678']);
     expect(api.last.headers['x-request-id']).toBe('abcdefgh-12345678');
     await send(behindProxies, ['X-Request-Id: {"level":"error"}']);
-    expect(api.last.headers['x-request-id']).toMatch(/^[\w-]{16}$/);
+    expect(api.last.headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
     await send(alone, ['X-Request-Id: abcdefgh-12345678']);
-    expect(api.last.headers['x-request-id']).toMatch(/^[\w-]{16}$/);
+    expect(api.last.headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
     expect(api.last.headers['x-request-id']).not.toBe('abcdefgh-12345678');
   });
 });

@@ -374,6 +374,9 @@ describe.each([
   });
 
   describe('a message', () => {
+    // On a Cluster the nodes need a moment until each of them reaches the one that is listened to.
+    beforeEach(() => until(() => store.listening()));
+
     beforeEach(() => store.put(h, login));
 
     test('tells of each refresh, failure and end', async () => {

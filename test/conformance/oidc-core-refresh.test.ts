@@ -120,3 +120,11 @@ test('claims that changed at the provider change here, and those withdrawn are g
   expect(after.claims).toMatchObject({ department: 'support', email: 'alice@example.test' });
   expect(after.claims).not.toHaveProperty('groups');
 });
+
+test('callbacks that a stranger makes fail at the token endpoint stop no refresh of those who are signed in', async () => {
+  const before = await signIn();
+  op.endpoints.behaviours.token.fail('unavailable', 6);
+  for (let attempt = 0; attempt < 6; attempt += 1) await logIn(provider, op.authorize);
+  op.endpoints.behaviours.token.recover();
+  expect((await refresh(before)).kind).toBe('refreshed');
+});

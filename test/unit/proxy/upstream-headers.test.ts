@@ -132,6 +132,7 @@ describe('nobody but us says who the client is and what was asked for (HD-01, HD
       'x-rewrite-url',
     ],
     ...['x-original-method', 'x-original-uri', 'client-cert'],
+    ...['x-http-method', 'x-http-method-override', 'x-method-override'],
   ])('%s is dropped', (name) => {
     expect(built({ [name]: 'evil' })).not.toHaveProperty([name]);
   });

@@ -71,3 +71,12 @@ test('the oldest session comes first', async () => {
   }
   expect((await index.bySubject(iss, 'alice')).map(({ h }) => h)).toEqual(['h3', 'h1', 'h2']);
 });
+
+test('a damaged record keeps nobody else’s session from being found', async () => {
+  const { store, index, login } = open();
+  await login('h1');
+  await login('h2');
+  await store.writeSession('h1', '{"iss":', 600);
+  expect(await index.read('h1')).toBeUndefined();
+  expect((await index.bySubject(iss, 'alice')).map(({ h }) => h)).toEqual(['h2']);
+});

@@ -56,6 +56,7 @@ describe('an upstream has no power over our origin (HD-07, CSRF-07, PRX-14, SEC-
       'Public-Key-Pins',
     ],
     ...['Strict-Transport-Security', 'Alt-Svc', 'WWW-Authenticate', 'Proxy-Authenticate'],
+    ...['NEL', 'Report-To', 'Reporting-Endpoints', 'X-Accel-Redirect', 'X-Accel-Expires', 'X-Sendfile'],
     ...['Connection', 'Keep-Alive', 'Transfer-Encoding', 'TE', 'Trailer', 'Upgrade'],
   ])('%s is dropped', (name) => {
     expect(answer([[name, 'evil']])).not.toHaveProperty([name.toLowerCase()]);

@@ -82,7 +82,7 @@ export function createApp(options: PartsOptions): App {
   const { config, metrics, log } = options;
   const { publicUrl, basePath } = config;
   const parts = createParts(options);
-  const { cookie, provider, vault, accessTokens, agents, streams, reached } = parts;
+  const { cookie, provider, vault, accessTokens, connections, streams, reached } = parts;
   const securityHeaders = createSecurityHeaders({
     https: publicUrl.startsWith('https:'),
     strictTransportSecurity: config.strictTransportSecurity,
@@ -118,7 +118,7 @@ export function createApp(options: PartsOptions): App {
       cookie,
       tokens: accessTokens,
       vault,
-      agents,
+      connections,
       securityHeaders: securityHeaders.proxied,
       sendProblem,
       metrics,
@@ -128,7 +128,7 @@ export function createApp(options: PartsOptions): App {
       settings: config.spa,
       publicUrl,
       cookie,
-      agents,
+      connections,
       securityHeaders,
       endSessionOrigins: () => [provider.endSessionOrigin() ?? []].flat(),
       sendProblem,

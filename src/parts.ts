@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import type { Config } from './config/schema.ts';
 import { createProvider } from './oidc/openid-provider.ts';
 import type { Provider } from './oidc/provider.ts';
-import { createUpstreamAgents } from './proxy/forward.ts';
-import type { UpstreamAgents } from './proxy/forward.ts';
+import { createUpstreamConnections } from './proxy/upstream-connections.ts';
+import type { UpstreamConnections } from './proxy/upstream-connections.ts';
 import { createSessionCookie, hashOf } from './session/cookie.ts';
 import type { SessionCookie } from './session/cookie.ts';
 import { createStreams } from './session/streams.ts';
@@ -39,7 +39,7 @@ export interface Parts extends PartsOptions {
   vault: TokenVault;
   accessTokens: AccessTokens;
   streams: Streams;
-  agents: UpstreamAgents;
+  connections: UpstreamConnections;
   close(): Promise<void>;
 }
 
@@ -91,7 +91,7 @@ export function createParts(options: PartsOptions): Parts {
   });
   const refreshBeforeMs = session.refreshBefore * 1000;
   const accessTokens = createAccessTokens({ store, vault, provider, refreshBeforeMs, now, randomId, metrics, log });
-  const agents = createUpstreamAgents();
+  const connections = createUpstreamConnections();
 
   // Messages of every process fan out from here.
   store.subscribe({
@@ -117,12 +117,12 @@ export function createParts(options: PartsOptions): Parts {
     vault,
     accessTokens,
     streams,
-    agents,
+    connections,
     async close() {
       // A refresh token that has just been rotated exists only here until it is written.
       await accessTokens.drain();
       vault.close();
-      agents.close();
+      connections.close();
       await provider.close();
       await store.close();
     },

@@ -13,7 +13,7 @@ import { createFramingGuard } from './http/framing.ts';
 import { createOperations } from './http/health.ts';
 import { contextFor } from './http/request-context.ts';
 import { canonicalPath } from './proxy/canonical-path.ts';
-import type { Target } from './proxy/api-lane.ts';
+import type { Target } from './proxy/admission.ts';
 import type { Logger } from './telemetry/log.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 
@@ -50,6 +50,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     requestTimeout: 0,
     noDelay: true,
   });
+  // The proxy library listens for its end, once per upstream.
+  publicServer.setMaxListeners(0);
   publicServer.on('request', createPublicHandler(options));
   publicServer.on('clientError', createRefusal(app));
   publicServer.on('connect', (_request: IncomingMessage, socket: Duplex) =>

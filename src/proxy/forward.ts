@@ -1,12 +1,8 @@
-// Sends one request to one upstream and streams the answer back: the only file that knows the proxy library.
-// Everything it could do wrong by default is taken from it: headers come in ready-made, head and body are written here, errors and time limits are ours.
-import http from 'node:http';
+// Sends one request to one upstream and streams the answer back, within time limits.
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
-import https from 'node:https';
-import { createProxyMiddleware } from 'http-proxy-middleware';
 import { PosternError } from '../errors.ts';
 import type { BuildResponseHeaders } from './response-headers.ts';
-import type { Upstream } from './routes.ts';
+import type { Exchange, UpstreamConnection } from './upstream-connections.ts';
 import type { UpstreamHeaders } from './upstream-headers.ts';
 
 /** Time limits of one route, in ms. */
@@ -21,8 +17,7 @@ export interface UpstreamTimeLimits {
 
 /** One way to one upstream. */
 export interface ForwardOptions {
-  upstream: Upstream;
-  agents: UpstreamAgents;
+  connection: UpstreamConnection;
   limits: UpstreamTimeLimits;
   responseHeaders: BuildResponseHeaders;
   /** Answers a request whose upstream failed before its answer began: `upstream_unreachable`, `upstream_timeout` or `upstream_invalid`. Called at most once a request. */
@@ -39,107 +34,67 @@ export interface Outgoing {
 /** Takes the request over: `request.url` and `request.headers` are replaced, and the response is answered in every case. */
 export type Forward = (request: IncomingMessage, response: ServerResponse, outgoing: Outgoing) => void;
 
-/** The connections to all upstreams. */
-export interface UpstreamAgents {
-  send: Record<Upstream['protocol'], (request: IncomingMessage, response: ServerResponse) => void>;
-  /** Cuts every connection. */
-  close(): void;
-}
-
 /** Prepares the way to one upstream. */
 export function createForward(options: ForwardOptions): Forward {
-  const { upstream, agents } = options;
-  const send = agents.send[upstream.protocol];
   return function forward(request, response, { target, headers }) {
     request.url = target;
     request.headers = headers;
-    (request as Carrier)[wayOf] = options;
-    send(request, response);
+    options.connection.send(request, response, new Forwarding(options, request, response));
   };
 }
 
-export function createUpstreamAgents(): UpstreamAgents {
-  // No limit: a queue inside the agent would have no time limit, and each connection here serves one that a client holds.
-  const settings = { keepAlive: true, maxSockets: Infinity, maxFreeSockets: 256 };
-  const plain = new http.Agent(settings);
-  const secure = new https.Agent(settings);
-  return {
-    send: { 'http:': createSender(plain), 'https:': createSender(secure) },
-    close() {
-      plain.destroy();
-      secure.destroy();
-    },
-  };
-}
+class Forwarding implements Exchange {
+  readonly #options: ForwardOptions;
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
 
-// The proxy library listens on the server for as long as it runs, once per middleware: one for each route would add a listener each. So there is one
-// for all upstreams of a scheme, and each request carries the way it goes.
-const wayOf = Symbol('way to the upstream');
-
-interface Carrier extends IncomingMessage {
-  [wayOf]?: ForwardOptions;
-}
-
-function wayFor(request: IncomingMessage): ForwardOptions {
-  const way = (request as Carrier)[wayOf];
-  if (way === undefined) throw new Error('This request was never forwarded');
-  return way;
-}
-
-function createSender(agent: http.Agent): (request: IncomingMessage, response: ServerResponse) => void {
-  const proxy = createProxyMiddleware({
-    router(request) {
-      const { protocol, hostname, port } = wayFor(request).upstream;
-      return { protocol, host: hostname, port };
-    },
-    agent,
-    secure: true,
-    selfHandleResponse: true,
-    ejectPlugins: true,
-    plugins: [
-      (server) => {
-        server.on('proxyReq', (upstreamRequest, request) => limitTime(upstreamRequest, wayFor(request).limits));
-        server.on('proxyRes', passOn);
-        server.on('error', (error, request, response) => {
-          if (request !== undefined && response !== undefined && 'writeHead' in response) {
-            fail(request, response, asPosternError(error));
-          }
-        });
-      },
-    ],
-  });
-  return (request, response) => void proxy(request, response);
-}
-
-function fail(request: IncomingMessage, response: ServerResponse, error: PosternError): void {
-  // Half an answer must not look like a whole one.
-  if (response.headersSent && !response.writableEnded) response.destroy();
-  if (response.headersSent || response.destroyed) return;
-  wayFor(request).onFailure(request, response, error);
-  // What is left of the body goes nowhere; unread, it would block the connection for good.
-  request.resume();
-}
-
-function passOn(upstreamResponse: IncomingMessage, request: IncomingMessage, response: ServerResponse): void {
-  // Too late: the request has been answered, or its client is gone.
-  if (response.headersSent || response.destroyed) {
-    upstreamResponse.destroy();
-    return;
+  constructor(options: ForwardOptions, request: IncomingMessage, response: ServerResponse) {
+    this.#options = options;
+    this.#request = request;
+    this.#response = response;
   }
-  const { limits, responseHeaders } = wayFor(request);
-  const status = upstreamResponse.statusCode ?? 0;
-  try {
-    // A 101 that nobody asked for would hand the client a connection in another protocol.
-    if (status < 200) throw new Error(`Unexpected status ${status}`);
-    response.writeHead(status, responseHeaders(upstreamResponse.rawHeaders));
-  } catch (cause) {
-    upstreamResponse.destroy();
-    fail(request, response, new PosternError('upstream_invalid', { cause }));
-    return;
+
+  connected(upstreamRequest: ClientRequest): void {
+    limitTime(upstreamRequest, this.#options.limits);
   }
-  upstreamResponse.socket.setTimeout(limits.idleMs);
-  // The library destroys either side when the other goes before its time: a cut answer stays cut, and a client that leaves cancels the call.
-  upstreamResponse.pipe(response);
+
+  answered(upstreamResponse: IncomingMessage): void {
+    const response = this.#response;
+    // Too late: the request has been answered, or its client is gone.
+    if (response.headersSent || response.destroyed) {
+      upstreamResponse.destroy();
+      return;
+    }
+    const { limits, responseHeaders } = this.#options;
+    const status = upstreamResponse.statusCode ?? 0;
+    try {
+      // A 101 that nobody asked for would hand the client a connection in another protocol.
+      if (status < 200) throw new Error(`Unexpected status ${status}`);
+      response.writeHead(status, responseHeaders(upstreamResponse.rawHeaders));
+    } catch (cause) {
+      upstreamResponse.destroy();
+      this.#fail(new PosternError('upstream_invalid', { cause }));
+      return;
+    }
+    upstreamResponse.socket.setTimeout(limits.idleMs);
+    // The library destroys either side when the other goes before its time: a cut answer stays cut, and a client that leaves cancels the call.
+    upstreamResponse.pipe(response);
+  }
+
+  failed(error: NodeJS.ErrnoException): void {
+    this.#fail(asPosternError(error));
+  }
+
+  #fail(error: PosternError): void {
+    const request = this.#request;
+    const response = this.#response;
+    // Half an answer must not look like a whole one.
+    if (response.headersSent && !response.writableEnded) response.destroy();
+    if (response.headersSent || response.destroyed) return;
+    this.#options.onFailure(request, response, error);
+    // What is left of the body goes nowhere; unread, it would block the connection for good.
+    request.resume();
+  }
 }
 
 class UpstreamTimeout extends Error {
@@ -168,7 +123,7 @@ function giveUp(this: ClientRequest): void {
   this.destroy(new UpstreamTimeout('The upstream was silent for too long'));
 }
 
-function asPosternError(cause: Error & { code?: string }): PosternError {
+function asPosternError(cause: NodeJS.ErrnoException): PosternError {
   if (cause instanceof UpstreamTimeout || cause.code === 'ETIMEDOUT') {
     return new PosternError('upstream_timeout', { cause });
   }

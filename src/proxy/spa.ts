@@ -11,10 +11,11 @@ import { contextFor } from '../http/request-context.ts';
 import type { SecurityHeaders } from '../http/security-headers.ts';
 import type { SessionCookie } from '../session/cookie.ts';
 import type { Logger } from '../telemetry/log.ts';
-import type { UpstreamAgents, UpstreamTimeLimits } from './forward.ts';
+import type { UpstreamTimeLimits } from './forward.ts';
 import { createForward } from './forward.ts';
 import { createResponseHeaders } from './response-headers.ts';
 import { parseUpstream } from './routes.ts';
+import type { UpstreamConnections } from './upstream-connections.ts';
 import { createUpstreamHeaders } from './upstream-headers.ts';
 
 /** Serves what no endpoint and no route serves. The request must have been begun (http/request-context). */
@@ -25,7 +26,7 @@ export interface SpaOptions {
   settings: Config['spa'];
   publicUrl: string;
   cookie: Pick<SessionCookie, 'isOwn'>;
-  agents: UpstreamAgents;
+  connections: UpstreamConnections;
   securityHeaders: Pick<SecurityHeaders, 'app'>;
   /** Where a form logout may be redirected to: known once discovery has found the provider, so asked each time. */
   endSessionOrigins: () => readonly string[];
@@ -123,13 +124,12 @@ function createAppHeaders(
 const devServerLimits: UpstreamTimeLimits = { connectMs: 5_000, headersMs: 120_000, idleMs: 300_000 };
 
 // No token, no cookie of ours, and none of the headers that would keep the scripts from running. History fallback is the server's own.
-function createDevServer({ publicUrl, cookie, agents, sendProblem }: SpaOptions, url: string): Spa {
+function createDevServer({ publicUrl, cookie, connections, sendProblem }: SpaOptions, url: string): Spa {
   const upstream = parseUpstream(url);
   const passesCookie = (name: string): boolean => !cookie.isOwn(name);
   const upstreamHeaders = createUpstreamHeaders({ publicUrl, authority: upstream.authority, passesCookie });
   const forward = createForward({
-    upstream,
-    agents,
+    connection: connections.to(upstream),
     limits: devServerLimits,
     responseHeaders: createResponseHeaders({
       securityHeaders: {},

@@ -6,17 +6,19 @@ import { startRealProvider } from '../support/real-provider.ts';
 import { signIn } from '../support/signed-in.ts';
 import { RecordingUpstream } from '../support/upstream.ts';
 
-test('a login and ten proxied calls print log lines and no warning of Node’s', async () => {
-  const [provider, upstream] = await Promise.all([startRealProvider(), RecordingUpstream.start()]);
-  const config = baseConfig(await freePort(), provider, { routes: [{ path: '/api', upstream: upstream.url }] });
+test('a login and calls to twelve upstreams print log lines and no warning of Node’s', async () => {
+  const provider = await startRealProvider();
+  const upstreams = await Promise.all(Array.from({ length: 12 }, () => RecordingUpstream.start()));
+  const routes = upstreams.map(({ url }, index) => ({ path: `/api/${index}`, upstream: url }));
+  const config = baseConfig(await freePort(), provider, { routes });
   register(provider, String(config['publicUrl']));
   const postern = await startPosternProcess(config);
   try {
     const alice = await signIn(postern, provider);
-    for (let calls = 0; calls < 10; calls += 1) expect(await alice.call('/api/x')).toMatchObject({ status: 200 });
-    expect(upstream.requests).toHaveLength(10);
+    for (const { path } of routes) expect(await alice.call(path)).toMatchObject({ status: 200 });
+    expect(upstreams.map(({ requests }) => requests.length)).toEqual(upstreams.map(() => 1));
   } finally {
-    await Promise.all([postern.stop(), provider.close(), upstream.stop()]);
+    await Promise.all([postern.stop(), provider.close(), ...upstreams.map((upstream) => upstream.stop())]);
   }
   expect(postern.output.filter((line) => /^\(node:\d+\)|\w+Warning/.test(line))).toEqual([]);
 });

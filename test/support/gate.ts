@@ -9,7 +9,7 @@ import { createSecurityHeaders } from '../../src/http/security-headers.ts';
 import { PosternError } from '../../src/errors.ts';
 import type { Provider } from '../../src/oidc/provider.ts';
 import { createApiLane } from '../../src/proxy/api-lane.ts';
-import { createUpstreamAgents } from '../../src/proxy/forward.ts';
+import { createUpstreamConnections } from '../../src/proxy/upstream-connections.ts';
 import { createRouteTable } from '../../src/proxy/routes.ts';
 import { createSpa } from '../../src/proxy/spa.ts';
 import { startServer } from '../../src/server.ts';
@@ -100,7 +100,7 @@ export async function startGate(overrides: Record<string, unknown>): Promise<Gat
     metrics,
     log: logger,
   });
-  const agents = createUpstreamAgents();
+  const connections = createUpstreamConnections();
   const routes = createRouteTable(config.routes);
   const lane = createApiLane({
     routes: routes.routes,
@@ -109,7 +109,7 @@ export async function startGate(overrides: Record<string, unknown>): Promise<Gat
     cookie,
     tokens,
     vault,
-    agents,
+    connections,
     securityHeaders: securityHeaders.proxied,
     sendProblem,
     metrics,
@@ -119,7 +119,7 @@ export async function startGate(overrides: Record<string, unknown>): Promise<Gat
     settings: config.spa,
     publicUrl,
     cookie,
-    agents,
+    connections,
     securityHeaders,
     endSessionOrigins: () => ['https://id.example.com'],
     sendProblem,
@@ -148,7 +148,7 @@ export async function startGate(overrides: Record<string, unknown>): Promise<Gat
       closeStreams: () => undefined,
       async close() {
         vault.close();
-        agents.close();
+        connections.close();
         await store.close();
       },
     },

@@ -1,0 +1,114 @@
+// What a request must show before it may use a route, whoever carries its bytes: method, origin, session, token.
+// An API call is never redirected: what does not pass is an error with a code (RFC 10017 section 6.1, RFC 9457).
+import type { IncomingHttpHeaders } from 'node:http';
+import type { RouteConfig } from '../config/schema.ts';
+import { PosternError } from '../errors.ts';
+import type { CrossSiteRule } from '../http/cross-site.ts';
+import { isFromOwnPages } from '../http/cross-site.ts';
+import type { CookieReading, SessionCookie } from '../session/cookie.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { AccessTokens } from '../tokens/access-token.ts';
+import type { OpenedSession } from '../tokens/opened-session.ts';
+import type { TokenVault } from '../tokens/token-vault.ts';
+import { viaNameOf } from './upstream-headers.ts';
+
+/** A canonical request target. */
+export interface Target {
+  path: string;
+  query: string;
+  hasEncodedSlash: boolean;
+}
+
+/** The request that somebody makes of us. */
+export interface Asked {
+  method: string;
+  headers: IncomingHttpHeaders;
+  target: Target;
+}
+
+export type Admission =
+  | { kind: 'refused'; error: PosternError }
+  /** `sessionHasEnded`: the request came with the cookie of a session that is no more. */
+  | { kind: 'anonymous'; sessionHasEnded: boolean }
+  /** `bearer`: the token for the upstream, if the route sends one. */
+  | { kind: 'signed-in'; session: OpenedSession; bearer: string | undefined };
+
+/** Decides about a request on one route: at once where nothing has to be waited for. Never rejects. */
+export type Admit = (asked: Asked) => Admission | Promise<Admission>;
+
+export interface AdmissionOptions {
+  config: RouteConfig;
+  publicUrl: string;
+  crossSite: CrossSiteRule;
+  cookie: Pick<SessionCookie, 'read'>;
+  tokens: Pick<AccessTokens, 'forCall'>;
+  vault: Pick<TokenVault, 'slide'>;
+  metrics: Pick<Metrics, 'crossSiteRejections'>;
+}
+
+/** Prepares the decisions about one route. */
+export function createAdmission(options: AdmissionOptions): Admit {
+  const { config, publicUrl, crossSite, cookie, tokens, vault, metrics } = options;
+  const methods: readonly string[] = config.methods;
+  const tokenOf = createTokenChoice(config);
+  const viaName = viaNameOf(publicUrl);
+
+  /** What the request itself says against it, or undefined. */
+  function refusalOf({ method, headers, target }: Asked, hasCookie: boolean): PosternError | undefined {
+    if (target.hasEncodedSlash && config.encodedSlash === 'reject') return new PosternError('bad_request');
+    // Sent by us before: it would go round for ever (RFC 9110 section 7.6.3).
+    if (headers.via?.includes(viaName) === true) return new PosternError('bad_request');
+    // There is no CORS here: a preflight asks on behalf of another origin.
+    if (isPreflight(method, headers) && headers.origin !== publicUrl) return new PosternError('csrf_rejected');
+    if (!methods.includes(method)) {
+      return new PosternError('method_not_allowed', { headers: { allow: methods.join(', ') } });
+    }
+    // Whatever the route's auth and whether or not the cookie is good: no other site may use this browser's session, or find out about it.
+    if (hasCookie && !isFromOwnPages(method, headers, crossSite)) return new PosternError('csrf_rejected');
+    return undefined;
+  }
+
+  async function withSession({ sessionId }: Extract<CookieReading, { kind: 'valid' }>): Promise<Admission> {
+    const outcome = await tokens.forCall(sessionId, { needsToken: tokenOf !== undefined });
+    switch (outcome.kind) {
+      case 'active':
+        if (config.activity) vault.slide(outcome.session);
+        return { kind: 'signed-in', session: outcome.session, bearer: tokenOf?.(outcome.session) };
+      case 'signed-out':
+        return config.auth === 'required'
+          ? { kind: 'refused', error: new PosternError('session_expired') }
+          : { kind: 'anonymous', sessionHasEnded: true };
+      case 'unavailable':
+        return { kind: 'refused', error: outcome.error };
+    }
+  }
+
+  return function admit(asked) {
+    const reading = cookie.read(asked.headers.cookie);
+    const refusal = refusalOf(asked, reading.kind !== 'absent');
+    if (refusal !== undefined) {
+      if (refusal.code === 'csrf_rejected') metrics.crossSiteRejections.inc();
+      return { kind: 'refused', error: refusal };
+    }
+    if (config.auth === 'none') return { kind: 'anonymous', sessionHasEnded: false };
+    if (reading.kind === 'valid') return withSession(reading);
+    if (config.auth === 'optional') return { kind: 'anonymous', sessionHasEnded: false };
+    return { kind: 'refused', error: new PosternError('session_required') };
+  };
+}
+
+/** Which of the session's tokens the upstream gets; undefined when it gets none. */
+function createTokenChoice(config: RouteConfig): ((session: OpenedSession) => string) | undefined {
+  switch (config.token) {
+    case 'access':
+      return ({ tokens }) => tokens.accessToken;
+    case 'id':
+      return ({ tokens }) => tokens.idToken;
+    case 'none':
+      return undefined;
+  }
+}
+
+function isPreflight(method: string, headers: IncomingHttpHeaders): boolean {
+  return method === 'OPTIONS' && headers.origin !== undefined && headers['access-control-request-method'] !== undefined;
+}

@@ -25,6 +25,19 @@ export function needBrowser() {
   });
 }
 
+/** @throws Failure when a gateway that Postern is tested behind is not there and cannot be installed */
+export function needGateways() {
+  for (const program of ['nginx', 'caddy']) {
+    need({
+      what: `${program} (on the PATH)`,
+      find: () =>
+        onPath(program) ?? ['/usr/sbin', '/usr/bin'].map((folder) => join(folder, program)).find(isExecutable),
+      aptPackage: program,
+      elsewhere: `macOS: brew install ${program}; Fedora: dnf install ${program}`,
+    });
+  }
+}
+
 /** The path of a Chromium, or undefined. A path in POSTERN_CHROMIUM wins, and must be right. */
 export function findChromium() {
   const told = process.env.POSTERN_CHROMIUM;

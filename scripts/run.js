@@ -4,7 +4,7 @@
 import { rmSync, statSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { installDependencies, nodeBinary } from './dependencies.js';
-import { needBrowser, needRedis } from './machine.js';
+import { needBrowser, needGateways, needRedis } from './machine.js';
 import { Failure, root, run, runNpm } from './process.js';
 
 const jobs = {
@@ -20,6 +20,7 @@ const jobs = {
     start(options) {
       needRedis();
       needBrowser();
+      needGateways();
       return runNpm(['run', '--silent', 'jest', '--', ...options]);
     },
   },
@@ -33,7 +34,7 @@ const jobs = {
   build: { does: 'src/ to dist/', start: build },
   check: { does: 'types, lint, format', start: check },
   bench: {
-    does: 'CPU time per request beside bare http-proxy-middleware',
+    does: 'CPU time per request beside bare http-proxy-middleware (--sizing: the memory that sessions take)',
     start: (options) => run(nodeBinary(), [join(root, 'test/bench/run.ts'), ...options]),
   },
 };

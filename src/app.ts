@@ -8,18 +8,22 @@ import { createEndpoints } from './http/endpoints.ts';
 import type { Endpoint } from './http/endpoints.ts';
 import { createErrorResponse } from './http/error-response.ts';
 import type { SendError } from './http/error-response.ts';
+import { acceptedHosts } from './http/hosts.ts';
 import { createRequestContexts } from './http/request-context.ts';
 import type { RequestContext } from './http/request-context.ts';
 import { createSecurityHeaders } from './http/security-headers.ts';
 import { createEndpointErrors } from './login/endpoint-errors.ts';
-import { createParts } from './parts.ts';
+import { createParts, randomId } from './parts.ts';
 import type { PartsOptions } from './parts.ts';
 import { createApiLane } from './proxy/api-lane.ts';
 import type { ApiLane } from './proxy/api-lane.ts';
+import { createForwardAuth } from './proxy/forward-auth.ts';
 import { createRouteTable } from './proxy/routes.ts';
 import type { RouteTable } from './proxy/routes.ts';
 import { createSpa } from './proxy/spa.ts';
 import type { Spa } from './proxy/spa.ts';
+import { createWebSockets } from './proxy/websocket.ts';
+import type { ServeUpgrade } from './proxy/websocket.ts';
 
 /** Everything that answers on the public listener, and what operators ask about it. */
 export interface App {
@@ -29,11 +33,15 @@ export interface App {
   express: RequestListener;
   routes: RouteTable;
   lane: ApiLane;
+  /** WebSocket handshakes, wherever they go. */
+  upgrade: ServeUpgrade;
   /** What is neither ours nor an API's: the app, if Postern serves it. */
   spa: Spa;
   sendProblem: SendError;
   /** The answer to bytes that are no request; see http/error-response. */
   rawProblem(code: ErrorCode): string;
+  /** What gateways ask, on a listener of its own. */
+  forwardAuth: RequestListener;
   /** /admin on the operations listener, once it is switched on. */
   admin: RequestListener | undefined;
   /** Whether the store has been reached once since the start: a replica that cannot must not replace one that can. */
@@ -120,6 +128,8 @@ export function createApp(options: PartsOptions): App {
       vault,
       connections,
       securityHeaders: securityHeaders.proxied,
+      limits: config.limits,
+      now: () => performance.now(),
       sendProblem,
       metrics,
       log,
@@ -131,7 +141,34 @@ export function createApp(options: PartsOptions): App {
       connections,
       securityHeaders,
       endSessionOrigins: () => [provider.endSessionOrigin() ?? []].flat(),
+      randomId,
       sendProblem,
+      log,
+    }),
+    upgrade: createWebSockets({
+      routes: routes.routes,
+      spa: config.spa,
+      publicUrl,
+      cookie,
+      tokens: accessTokens,
+      vault,
+      connections,
+      streams,
+      securityHeaders: securityHeaders.proxied,
+      sendProblem,
+      metrics,
+      log,
+    }),
+    forwardAuth: createForwardAuth({
+      routes,
+      publicUrl,
+      hosts: acceptedHosts(publicUrl),
+      requireHeader: config.csrf.requireHeader,
+      cookie,
+      tokens: accessTokens,
+      vault,
+      sendProblem,
+      metrics,
       log,
     }),
     sendProblem,

@@ -6,11 +6,15 @@ const table = {
   login_failed: { status: 400, title: 'The login could not be completed' },
   session_required: { status: 401, title: 'This needs a login' },
   session_expired: { status: 401, title: 'The session has ended' },
+  step_up_required: { status: 401, title: 'This needs another, stronger or fresher login' },
   csrf_rejected: { status: 403, title: 'The request did not come from this application' },
   navigation_required: { status: 403, title: 'This address is for the address bar, not for scripts' },
+  forbidden: { status: 403, title: 'This user may not use this' },
   no_route: { status: 404, title: 'Nothing is served at this address' },
   method_not_allowed: { status: 405, title: 'This method is not allowed here' },
+  payload_too_large: { status: 413, title: 'The request body is too large' },
   misdirected: { status: 421, title: 'This host name is not served here' },
+  upgrade_required: { status: 426, title: 'This version of the WebSocket protocol is not spoken here' },
   rate_limited: { status: 429, title: 'Too many requests in a short time' },
   headers_too_large: { status: 431, title: 'The request headers are too large' },
   internal_error: { status: 500, title: 'Something went wrong on our side' },
@@ -43,22 +47,26 @@ export interface PosternErrorOptions {
   cause?: unknown;
   retryAfterSeconds?: number;
   headers?: Record<string, string>;
+  login?: Record<string, string>;
 }
 
 /** The failure of a request. Expected outcomes are not errors: they are closed unions that callers switch over. */
 export class PosternError extends Error {
   override readonly name = 'PosternError';
   readonly code: ErrorCode;
-  /** For a 503: when it is worth asking again. */
+  /** For a 429 or a 503: when it is worth asking again. */
   readonly retryAfterSeconds: number | undefined;
   /** More response headers that belong to this failure, such as `Allow` beside a 405. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Parameters of the login that helps. */
+  readonly login: Readonly<Record<string, string>>;
 
   constructor(code: ErrorCode, options: PosternErrorOptions = {}) {
     super(titleOf(code), { cause: options.cause });
     this.code = code;
     this.retryAfterSeconds = options.retryAfterSeconds;
     this.headers = options.headers ?? {};
+    this.login = options.login ?? {};
   }
 
   get status(): number {

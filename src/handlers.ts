@@ -9,10 +9,11 @@ import { createEndSession } from './login/end-session.ts';
 import { createEvents } from './login/events.ts';
 import { createFrontchannelLogout } from './login/frontchannel-logout.ts';
 import { createLoginCounter } from './login/login-counter.ts';
+import { atMostAtOnce } from './login/login-crowd.ts';
 import { createLogin } from './login/login.ts';
 import { createLogoutCallback, createLogoutContinue } from './login/logout-continue.ts';
 import { createLogoutTickets } from './login/logout-ticket.ts';
-import { createLogout, revokesAtLogout } from './login/logout.ts';
+import { createLogout } from './login/logout.ts';
 import { createOwnPagesGate } from './login/own-pages.ts';
 import { createOwnSessions } from './login/own-sessions.ts';
 import { createPendingLogins } from './login/pending-login.ts';
@@ -49,7 +50,7 @@ export function createHandlers(
   parts: Parts,
   options: { securityHeaders: SecurityHeaders; isReserved: (path: string) => boolean },
 ): Handlers {
-  const { config, ring, cookie, store, provider, vault, accessTokens, streams, metrics, log } = parts;
+  const { config, ring, cookie, store, provider, vault, accessTokens, revokeEnded, streams, metrics, log } = parts;
   const { securityHeaders, isReserved } = options;
   const { publicUrl: origin, session, provider: registration } = config;
   const { issuer, clientId } = registration;
@@ -70,39 +71,42 @@ export function createHandlers(
   const endSession = createEndSession({ index, vault });
   const describe = createSessionDescription({ accessTokens, claimNames: session.claims });
 
+  const login = createLogin({
+    provider,
+    pendingLogins,
+    loginCounter: createLoginCounter({ cookie, now }),
+    cookie,
+    securityHeaders,
+    settings: config,
+    origin,
+    loginPath: at('/login'),
+    isReserved,
+  });
+  const callback = createCallback({
+    provider,
+    pendingLogins,
+    sessions,
+    vault,
+    index,
+    markers,
+    endSession,
+    limitSessions: createSessionLimit({ most: session.maxPerUser, index, endSession, log }),
+    cookie,
+    securityHeaders,
+    errorUrl: config.login.errorUrl,
+    origin,
+    paths: { callback: at('/callback'), login: at('/login'), session: at('/session') },
+    clientId,
+    claimNames: session.claims,
+    now,
+    randomId,
+    metrics,
+    log,
+  });
+
   return {
-    login: createLogin({
-      provider,
-      pendingLogins,
-      loginCounter: createLoginCounter({ cookie, now }),
-      cookie,
-      securityHeaders,
-      settings: config.login,
-      origin,
-      loginPath: at('/login'),
-      isReserved,
-    }),
-    callback: createCallback({
-      provider,
-      pendingLogins,
-      sessions,
-      vault,
-      index,
-      markers,
-      endSession,
-      limitSessions: createSessionLimit({ most: session.maxPerUser, index, endSession, log }),
-      cookie,
-      securityHeaders,
-      errorUrl: config.login.errorUrl,
-      origin,
-      paths: { callback: at('/callback'), login: at('/login'), session: at('/session') },
-      clientId,
-      claimNames: session.claims,
-      now,
-      randomId,
-      metrics,
-      log,
-    }),
+    login: atMostAtOnce(config.limits.logins, login),
+    callback: atMostAtOnce(config.limits.logins, callback),
     whoAmI: createWhoAmI({ cookie, vault, describe, requireOwnPages, loginPath: at('/login') }),
     refreshNow: createRefreshNow({ cookie, accessTokens, vault, describe, requireOwnPages }),
     events: createEvents({
@@ -120,11 +124,10 @@ export function createHandlers(
       cookie,
       vault,
       endSession,
-      provider,
+      revokeEnded,
       tickets,
       requireOwnPages,
       continuePath: at('/logout/continue'),
-      revokes: revokesAtLogout(config.logout.revoke, issuer),
       log,
     }),
     logoutContinue: createLogoutContinue({

@@ -13,6 +13,7 @@ const terminal: Terminal = {
   report: (line) => void process.stderr.write(`${line}\n`),
   readFile: (path) => readFileSync(path, 'utf8'),
   env: process.env,
+  now: Date.now,
 };
 
 // `postern schema | head` closes the pipe early: that is no failure.
@@ -69,9 +70,14 @@ async function runCommand({ command, options, operands }: Extract<CommandLine, {
 }
 
 async function serve(options: { config: string }): Promise<number> {
+  const { isWorker } = await import('./cli/cluster.ts');
+  if (isWorker) return (await import('./cli/worker.ts')).work(options, terminal, stopSignal());
   const { loadWithWarnings } = await import('./cli/configuration.ts');
   const loaded = loadWithWarnings(options.config, terminal);
   if (loaded === undefined) return exitCode.configuration;
+  const { serveWithWorkers, workerCount } = await import('./cli/workers.ts');
+  const count = workerCount(loaded.config);
+  if (count > 1) return serveWithWorkers(loaded, count, stopSignal());
   const { serve } = await import('./cli/serve.ts');
   await serve(loaded.config, stopSignal());
   return exitCode.ok;
@@ -91,10 +97,11 @@ function version(): string {
 }
 
 // A port in use or an address that is not ours is an operator's business and gets one line; anything else is a bug, and its stack helps.
-function reportFailure(error: unknown): number {
+function reportFailure(error: unknown): never {
   const isSystem = error instanceof Error && 'code' in error;
   terminal.report(
     `postern: ${isSystem ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
   );
-  return exitCode.failed;
+  // What was begun, such as a connection to the store, would keep the process.
+  process.exit(exitCode.failed);
 }

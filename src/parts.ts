@@ -1,6 +1,8 @@
 // What lives as long as the process, wired: the store, the provider, the vault and the one refresh, the register of streams.
 import { randomBytes } from 'node:crypto';
 import type { Config } from './config/schema.ts';
+import { createRevokeEnded, revokesAtLogout } from './login/revoke-ended.ts';
+import type { RevokeEnded } from './login/revoke-ended.ts';
 import { createProvider } from './oidc/openid-provider.ts';
 import type { Provider } from './oidc/provider.ts';
 import { createUpstreamConnections } from './proxy/upstream-connections.ts';
@@ -38,6 +40,7 @@ export interface Parts extends PartsOptions {
   provider: Provider;
   vault: TokenVault;
   accessTokens: AccessTokens;
+  revokeEnded: RevokeEnded;
   streams: Streams;
   connections: UpstreamConnections;
   close(): Promise<void>;
@@ -72,10 +75,15 @@ export function createParts(options: PartsOptions): Parts {
   });
   const streams = createStreams({
     store,
-    limits: { perSession: 32, perProcess: config.limits.streams },
+    limits: {
+      events: { perSession: 32, perProcess: config.limits.streams },
+      websocket: { perSession: config.limits.websocketsPerSession, perProcess: config.limits.websockets },
+    },
     now,
     random: Math.random,
   });
+  const revokes = revokesAtLogout(config.logout.revoke, registration.issuer);
+  const revokeEnded = createRevokeEnded({ provider, store, revokes, randomId });
   const vault = createTokenVault({
     store,
     seal: createTokenSeal(ring),
@@ -85,13 +93,14 @@ export function createParts(options: PartsOptions): Parts {
     nearCache: session.nearCache,
     tokensNeeded: config.routes.some(({ auth, token }) => auth !== 'none' && token !== 'none'),
     onEnd: (h, reason) => streams.endAll(h, reason),
+    onHeldEnd: revokeEnded,
     now,
     metrics,
     log,
   });
   const refreshBeforeMs = session.refreshBefore * 1000;
   const accessTokens = createAccessTokens({ store, vault, provider, refreshBeforeMs, now, randomId, metrics, log });
-  const connections = createUpstreamConnections();
+  const connections = createUpstreamConnections({ log });
 
   // Messages of every process fan out from here.
   store.subscribe({
@@ -116,6 +125,7 @@ export function createParts(options: PartsOptions): Parts {
     provider,
     vault,
     accessTokens,
+    revokeEnded,
     streams,
     connections,
     async close() {

@@ -14,7 +14,7 @@ export type LoadedConfig = Extract<LoadOutcome, { kind: 'ok' }>;
 
 /** The configuration, or undefined after its problems were reported. */
 export function loadOrReport(path: string, terminal: Terminal): LoadedConfig | undefined {
-  const outcome = loadConfig({ path, readFile: terminal.readFile, env: terminal.env });
+  const outcome = loadConfig({ path, readFile: terminal.readFile, env: terminal.env, now: terminal.now });
   switch (outcome.kind) {
     case 'ok':
       return outcome;

@@ -10,6 +10,8 @@ import { loadOrReport } from './configuration.ts';
 import type { LoadedConfig, Terminal } from './configuration.ts';
 import { exitCode } from './exit-code.ts';
 import type { ExitCode } from './exit-code.ts';
+import { describeDemands, describeSettings } from './route-settings.ts';
+import type { Line } from './route-settings.ts';
 
 interface Request {
   method: string;
@@ -33,8 +35,6 @@ export function route(request: Request, options: { config: string }, terminal: T
   terminal.print(answer.map(([label, text]) => `${label.padEnd(width)}  ${text}\n`).join(''));
   return exitCode.ok;
 }
-
-type Line = [label: string, text: string];
 
 function explainRoute({ method, target }: Request, { config, lineOf }: LoadedConfig): Line[] {
   if (!METHODS.includes(method)) return refused('400 bad_request', `${method} is no method of HTTP`);
@@ -124,8 +124,10 @@ function explainMatch(
   return [
     ...lines,
     ['auth', authSentence[auth]],
+    ...describeDemands(matched.config),
     ['token', tokenSentence[auth === 'none' ? 'none' : token]],
     ['upstream', `${request.method} ${upstreamUrl(matched, request)}`],
+    ...describeSettings(matched.config),
   ];
 }
 
@@ -142,7 +144,9 @@ const tokenSentence = {
 } as const;
 
 function upstreamUrl(matched: Route, { path, query }: MatchedRequest): string {
-  return `${matched.upstream.protocol}//${matched.upstream.authority}${matched.upstreamPath(path)}${query}`;
+  const { protocol, authority, socketPath } = matched.upstream;
+  const target = matched.upstreamPath(path) + query;
+  return socketPath === undefined ? `${protocol}//${authority}${target}` : `${target} over unix:${socketPath}`;
 }
 
 function refused(answer: string, why: string): Line[] {

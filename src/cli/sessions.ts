@@ -46,7 +46,7 @@ export async function sessions(
 }
 
 interface Listed {
-  sessions: { handle: string; createdAt: string; device: string }[];
+  sessions: { handle: string; createdAt?: string; device?: string }[];
 }
 interface Ended {
   ended: number;
@@ -70,7 +70,11 @@ async function ask(
 function tell(answer: Listed | Ended): string {
   if ('ended' in answer) return `ended: ${answer.ended}\n`;
   if (answer.sessions.length === 0) return 'no sessions\n';
-  return answer.sessions.map(({ handle, createdAt, device }) => `${handle}  ${createdAt}  ${device}\n`).join('');
+  return answer.sessions
+    .map(({ handle, createdAt, device }) =>
+      createdAt === undefined ? `${handle}  its record is damaged\n` : `${handle}  ${createdAt}  ${device}\n`,
+    )
+    .join('');
 }
 
 // What listens everywhere is asked on loopback.

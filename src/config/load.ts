@@ -20,6 +20,8 @@ export type LoadOutcome =
       kind: 'ok';
       /** Deeply frozen. */
       config: Config;
+      /** The file as it was read. */
+      text: string;
       warnings: Problem[];
       /** The line that gives a value; undefined for a default. */
       lineOf: (path: Path) => number | undefined;
@@ -55,12 +57,16 @@ export function loadConfig({ path, ...outside }: { path: string } & Outside): Lo
   return {
     kind: 'ok',
     config: freeze(judged.config),
-    warnings: sortProblems(warningsFor(judged.config).map((finding) => place(finding.path, finding.message))),
+    text,
+    warnings: sortProblems(warningsFor(judged.config, outside).map((finding) => place(finding.path, finding.message))),
     lineOf: (at) => (document.has(at) ? document.positionOf(at).line : undefined),
   };
 }
 
-function judge(document: ParsedDocument, { path, readFile, env }: { path: string } & Outside) {
+function judge(
+  document: ParsedDocument,
+  { path, readFile, env }: { path: string } & Pick<Outside, 'readFile' | 'env'>,
+) {
   const directory = dirname(resolve(path));
   const schema = createConfigSchema(createReadSecret({ readFile, env }), (file) => resolve(directory, file));
   const value = document.value ?? {};

@@ -1,7 +1,9 @@
 // Whether a file is what it should be: PEM (RFC 7468), readable, of the right kind.
+import { createSecureContext } from 'node:tls';
+import { formatPath } from './problem.ts';
 import type { Path } from './problem.ts';
 import { reasonFor } from './read-secret.ts';
-import type { Finding } from './rule.ts';
+import type { Finding, RuleContext } from './rule.ts';
 
 const kinds = {
   certificate: { label: 'certificate', pattern: /-----BEGIN CERTIFICATE-----/ },
@@ -23,5 +25,48 @@ export function pemFindings(
     return [{ path, message: `${file} holds no ${label} in PEM form (${begin})` }];
   } catch (error) {
     return [{ path, message: `${file} cannot be read: ${reasonFor(error)}` }];
+  }
+}
+
+/** The files of a connection that we make; some of them may be missing. */
+export type TlsFiles = { [Part in 'ca' | 'cert' | 'key']?: { file?: string | undefined } | undefined };
+
+/** What is wrong with the files of a connection that we make: an authority to trust, and a client certificate that has its key beside it. */
+export function clientTlsFindings(
+  path: Path,
+  files: TlsFiles | undefined,
+  { isGiven, readFile }: Pick<RuleContext, 'isGiven' | 'readFile'>,
+): Finding[] {
+  const findings = [
+    ...pemFindings([...path, 'ca', 'file'], files?.ca?.file, 'certificate', readFile),
+    ...pemFindings([...path, 'cert', 'file'], files?.cert?.file, 'certificate', readFile),
+    ...pemFindings([...path, 'key', 'file'], files?.key?.file, 'key', readFile),
+  ];
+  if (isGiven([...path, 'cert']) === isGiven([...path, 'key'])) return findings;
+  const [given, missing] = isGiven([...path, 'cert']) ? ['cert', 'key'] : ['key', 'cert'];
+  const needed = formatPath([...path, missing]);
+  return [...findings, { path: [...path, given], message: `needs ${needed} beside it: a client certificate is both` }];
+}
+
+/** What the files hold, as `tls.createSecureContext` takes it. @throws as `readFile` does */
+export function readPems(
+  files: TlsFiles,
+  readFile: (path: string) => string,
+): { ca?: string; cert?: string; key?: string } {
+  const named = (['ca', 'cert', 'key'] as const).flatMap((part) => {
+    const file = files[part]?.file;
+    return file === undefined ? [] : [[part, readFile(file)] as const];
+  });
+  return Object.fromEntries(named);
+}
+
+/** Why TLS could not be spoken with what the files hold, in OpenSSL's words; undefined when it can. */
+export function tlsFlaw(pems: ReturnType<typeof readPems>): string | undefined {
+  try {
+    createSecureContext(pems);
+    return undefined;
+  } catch (error) {
+    const { message, reason } = error as Error & { reason?: string };
+    return reason ?? message;
   }
 }

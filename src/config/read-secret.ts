@@ -7,10 +7,12 @@ export interface Outside {
   /** Reads a file as UTF-8; throws as `fs.readFileSync` does. */
   readFile: (path: string) => string;
   env: Record<string, string | undefined>;
+  /** Epoch ms. */
+  now: () => number;
 }
 
 /** A reader whose errors say what to mend. */
-export function createReadSecret({ readFile, env }: Outside): ReadSecret {
+export function createReadSecret({ readFile, env }: Pick<Outside, 'readFile' | 'env'>): ReadSecret {
   return (source) => {
     if ('value' in source) return new Secret(source.value, source);
     if ('env' in source) return new Secret(fromEnvironment(source.env, env), source);

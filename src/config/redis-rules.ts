@@ -1,5 +1,5 @@
 // Which parts of the `redis` section go together: one place to connect to, each credential said once, and TLS that is not silently left out (ASVS 12.3.1).
-import { pemFindings } from './pem.ts';
+import { clientTlsFindings } from './pem.ts';
 import type { Finding, RuleContext } from './rule.ts';
 import type { Secret } from './secret.ts';
 
@@ -48,14 +48,6 @@ function databaseRules({ draft: { redis }, isGiven }: RuleContext): Finding[] {
   return [{ path: ['redis', 'database'], message: 'must be 0 or left out: a Cluster has only one database' }];
 }
 
-function tlsRules({ draft: { redis }, isGiven, readFile }: RuleContext): Finding[] {
-  const at = (name: string) => ['redis', 'tls', name];
-  const files = [
-    ...pemFindings([...at('ca'), 'file'], redis?.tls?.ca?.file, 'certificate', readFile),
-    ...pemFindings([...at('cert'), 'file'], redis?.tls?.cert?.file, 'certificate', readFile),
-    ...pemFindings([...at('key'), 'file'], redis?.tls?.key?.file, 'key', readFile),
-  ];
-  if (isGiven(at('cert')) === isGiven(at('key'))) return files;
-  const [given, missing] = isGiven(at('cert')) ? ['cert', 'key'] : ['key', 'cert'];
-  return [...files, { path: at(given), message: `needs redis.tls.${missing} beside it: a client certificate is both` }];
+function tlsRules(context: RuleContext): Finding[] {
+  return clientTlsFindings(['redis', 'tls'], context.draft.redis?.tls, context);
 }

@@ -33,16 +33,18 @@ const closing = `## Rules across keys
 - \`session.keys\` are base64 of at least 32 bytes that are not all the same, and all different. \`insecure.weakKey\` allows short ones. Make one with \`openssl rand -base64 32\`.
 - \`session.idleTimeout\` is not longer than \`session.absoluteTimeout\`.
 - Each route path stands once. None is \`basePath\`, lies under it or has it underneath; the route \`/\` is possible only without \`spa\`. A route with \`auth: none\` has no \`token\`. No upstream is \`publicUrl\`.
+- \`require\` needs \`auth: required\`, and \`headers.claims\` another \`auth\` than \`none\`. \`rewrite\` and \`stripPath: true\` exclude each other. \`tls\` of a route needs an upstream on https; its \`cert\` and \`key\` come together, and its files must fit each other.
+- \`headers\` of a route name no field that belongs to one connection, frames the body, or is Postern’s own to say (\`Authorization\`, \`Cookie\`, \`Host\`, \`X-Forwarded-For\` …, in answers \`Set-Cookie\`, \`Content-Security-Policy\`, CORS …), and none twice.
 - The allow-lists \`cookies.request\` and \`cookies.response\` name no cookie of Postern’s own. \`cookie.name\` has no \`__Host-\` or \`__Secure-\` in front: Postern adds the prefix.
 - \`login.errorUrl\` and \`logout.returnTo\` are pages of the app: not under \`basePath\`, and under no route but \`/\`.
-- \`spa.directory\` holds an \`index.html\`. \`listen\` and \`operations.listen\` differ in port. \`operations.admin.token\` has at least 32 characters.
+- \`spa.directory\` holds an \`index.html\`, which holds \`spa.noncePlaceholder\` if that is set; \`spa.contentSecurityPolicy\` names it as a nonce then. \`listen\` and \`operations.listen\` differ in port. \`operations.admin.token\` has at least 32 characters.
 - \`redis\` holds exactly one of \`url\`, \`sentinel\` and \`cluster\`. \`redis.url\` begins with \`redis://\` or \`rediss://\`, and with \`redis.tls\` only with \`rediss://\`. User name, password and database stand once: in the URL or beside it. \`redis.tls.cert\` and \`redis.tls.key\` come together.
 - The environment has no \`NODE_TLS_REJECT_UNAUTHORIZED=0\` and no \`--insecure-http-parser\` in \`NODE_OPTIONS\`.
 
 ## Warnings
 
 They are printed at start and by \`postern check\`, and stop nothing: secrets written into the file; every \`insecure\` key that is on; a token sent over plain http, or Redis reached without TLS, on a host that is neither loopback nor a cluster’s own
-(a single label, \`*.svc\`, \`*.local\`); a route that asks for more than the route around it on the same upstream; \`trustedProxies\` that trust everybody; no \`redis\`.
+(a single label, \`*.svc\`, \`*.local\`); a route that asks for more than another one that reaches the same paths of the same upstream; \`trustedProxies\` that trust everybody; no \`redis\`.
 `;
 
 /** The page, in Markdown. */
@@ -123,7 +125,12 @@ function kindOf(schema: JsonSchema): string {
   if (schema.pattern === sizePattern.source) return 'size';
   if (schema.type === 'boolean') return '`true` `false`';
   if (schema.type === 'integer') return 'whole number';
-  return schema.type === 'object' ? 'names and texts' : 'text';
+  if (schema.type !== 'object') return 'text';
+  return isList(schema.additionalProperties) ? 'names and lists' : 'names and texts';
+}
+
+function isList(schema: JsonSchema['additionalProperties']): boolean {
+  return typeof schema === 'object' && schema.type === 'array';
 }
 
 function defaultOf({ default: value }: JsonSchema): string {

@@ -1,13 +1,28 @@
 // What routes, the app and our own pages must not do to each other: no path may mean two things.
 import { isUnder } from './path-prefix.ts';
 import { join } from 'node:path';
+import { clientTlsFindings, readPems, tlsFlaw } from './pem.ts';
 import { reasonFor } from './read-secret.ts';
+import { headerRules } from './route-header-rules.ts';
 import type { Config, RouteConfig } from './schema.ts';
 import type { Draft } from './shape.ts';
 import type { Finding, RuleContext } from './rule.ts';
+import { serverOf } from './upstream-address.ts';
 
 export function routeRules(context: RuleContext): Finding[] {
-  const perRoute = [samePathRules, basePathRules, wholeSiteRules, tokenRules, loopRules, cookieRules];
+  const perRoute = [
+    samePathRules,
+    basePathRules,
+    wholeSiteRules,
+    tokenRules,
+    stepUpRules,
+    claimRules,
+    rewriteRules,
+    loopRules,
+    upstreamTlsRules,
+    headerRules,
+    cookieRules,
+  ];
   const ofRoutes = (context.draft.routes ?? []).flatMap((route, index) =>
     route === undefined ? [] : perRoute.flatMap((rule) => rule(route, index, context)),
   );
@@ -65,8 +80,51 @@ const tokenRules: RouteRule = ({ auth }, index, { isGiven }) => {
   ];
 };
 
+// Somebody who is not logged in has no claims, so only auth: required can ask for any.
+const claimRules: RouteRule = ({ auth, require }, index) => {
+  if (auth === undefined || auth === 'required' || Object.keys(require ?? {}).length === 0) return [];
+  return [
+    {
+      path: ['routes', index, 'require'],
+      message: `asks for claims, and auth: ${auth} lets people in who have none; set auth to required`,
+    },
+  ];
+};
+
+const rewriteRules: RouteRule = ({ stripPath, rewrite }, index) => {
+  if (rewrite === undefined || stripPath !== true) return [];
+  return [
+    {
+      path: ['routes', index, 'rewrite'],
+      message: 'stands beside stripPath: both say what becomes of the route’s own path; take stripPath out',
+    },
+  ];
+};
+
+const upstreamTlsRules: RouteRule = ({ upstream, tls }, index, context) => {
+  const path = ['routes', index, 'tls'];
+  if (!context.isGiven(path)) return [];
+  if (upstream?.startsWith('https:') === false) {
+    return [{ path, message: `would not be used: ${upstream} is not on https` }];
+  }
+  const findings = clientTlsFindings(path, tls, context);
+  if (findings.length > 0 || tls === undefined) return findings;
+  const flaw = tlsFlaw(readPems(tls, context.readFile));
+  return flaw === undefined ? [] : [{ path, message: `its files cannot be used: ${flaw}` }];
+};
+
+const stepUpRules: RouteRule = ({ auth, token, stepUp }, index) => {
+  if (stepUp === undefined) return [];
+  const path = ['routes', index, 'stepUp'];
+  if (auth === 'none' || token === 'none') {
+    return [{ path, message: 'an upstream that gets no token cannot ask for another login; take stepUp out' }];
+  }
+  if (stepUp.maxAge !== false || stepUp.acrValues?.length !== 0) return [];
+  return [{ path, message: 'nothing may be asked for; name acrValues, or set maxAge: true' }];
+};
+
 const loopRules: RouteRule = ({ upstream }, index, { draft: { publicUrl } }) => {
-  if (upstream === undefined || publicUrl === undefined || new URL(upstream).origin !== publicUrl) return [];
+  if (upstream === undefined || publicUrl === undefined || serverOf(upstream) !== publicUrl) return [];
   return [
     {
       path: ['routes', index, 'upstream'],
@@ -112,11 +170,33 @@ function spaRules({ draft: { spa, publicUrl }, readFile }: RuleContext): Finding
   if (!('directory' in spa) || spa.directory === undefined) return [];
   const page = join(spa.directory, 'index.html');
   try {
-    readFile(page);
-    return [];
+    const { noncePlaceholder, contentSecurityPolicy } = spa;
+    return nonceRules({ noncePlaceholder, contentSecurityPolicy }, { page, text: readFile(page) });
   } catch (error) {
     return [{ path: ['spa', 'directory'], message: `${page} cannot be read: ${reasonFor(error)}; is the app built?` }];
   }
+}
+
+// A nonce that is missing on one side stops the scripts, or protects nothing.
+function nonceRules(
+  { noncePlaceholder, contentSecurityPolicy }: Record<'noncePlaceholder' | 'contentSecurityPolicy', string | undefined>,
+  { page, text }: { page: string; text: string },
+): Finding[] {
+  if (noncePlaceholder === undefined) return [];
+  const findings: Finding[] = [];
+  if (!text.includes(noncePlaceholder)) {
+    findings.push({
+      path: ['spa', 'noncePlaceholder'],
+      message: `"${noncePlaceholder}" is not in ${page}; is it the html.cspNonce of the build?`,
+    });
+  }
+  if (contentSecurityPolicy?.includes(`'nonce-${noncePlaceholder}'`) === false) {
+    findings.push({
+      path: ['spa', 'contentSecurityPolicy'],
+      message: `does not name 'nonce-${noncePlaceholder}', so that no script would run under the nonce; name it, or take noncePlaceholder out`,
+    });
+  }
+  return findings;
 }
 
 function ownPageRules({ draft }: RuleContext): Finding[] {

@@ -5,8 +5,9 @@ import { providerRules } from './provider-rules.ts';
 import { redisRules } from './redis-rules.ts';
 import { routeRules } from './route-rules.ts';
 import type { Finding, RuleContext } from './rule.ts';
-import type { Config } from './schema.ts';
+import type { ListenAddress } from './schema.ts';
 import type { Draft } from './shape.ts';
+import { tlsRules } from './tls-rules.ts';
 import { formatDuration } from './units.ts';
 
 const leastAdminTokenLength = 32;
@@ -16,6 +17,8 @@ export function brokenRules(context: RuleContext): Finding[] {
   const rules = [
     publicUrlRules,
     listenRules,
+    tlsRules,
+    workerRules,
     adminRules,
     lifetimeRules,
     redisRules,
@@ -58,12 +61,41 @@ function publicUrlRules({ draft: { publicUrl, insecure } }: RuleContext): Findin
   ];
 }
 
-function listenRules({ draft: { listen, operations } }: RuleContext): Finding[] {
-  if (!hasAddress(listen) || !hasAddress(operations?.listen) || !isSameListener(listen, operations.listen)) return [];
+function listenRules({ draft: { listen, operations, forwardAuth } }: RuleContext): Finding[] {
+  const findings: Finding[] = [];
+  if (collide(listen, operations?.listen)) {
+    findings.push({
+      path: ['operations', 'listen'],
+      message: `port ${listen?.port} is the public listener’s too (listen); metrics and health need one of their own`,
+    });
+  }
+  if (collide(listen, forwardAuth?.listen)) {
+    findings.push({
+      path: ['forwardAuth', 'listen'],
+      message: `port ${listen?.port} is the public listener’s too (listen); its answers carry tokens, so no browser may reach it`,
+    });
+  }
+  if (collide(operations?.listen, forwardAuth?.listen)) {
+    findings.push({
+      path: ['forwardAuth', 'listen'],
+      message: `port ${forwardAuth?.listen?.port} is the operations listener’s too; its answers carry tokens, so it needs one of its own`,
+    });
+  }
+  return findings;
+}
+
+function collide(a: Draft<ListenAddress> | undefined, b: Draft<ListenAddress> | undefined): boolean {
+  return hasAddress(a) && hasAddress(b) && isSameListener(a, b);
+}
+
+// What one process keeps in its memory, another does not know.
+function workerRules({ draft: { workers }, isGiven }: RuleContext): Finding[] {
+  if (workers === undefined || workers === 1 || isGiven(['redis'])) return [];
+  const which = workers === 'auto' ? 'auto can be more than one process' : `${workers} are more than one process`;
   return [
     {
-      path: ['operations', 'listen'],
-      message: `port ${listen.port} is the public listener’s too (listen); metrics and health need one of their own`,
+      path: ['workers'],
+      message: `${which}, and without redis each would have sessions of its own; add redis, or set 1`,
     },
   ];
 }
@@ -80,7 +112,7 @@ function adminRules({ draft: { operations } }: RuleContext): Finding[] {
   ];
 }
 
-function hasAddress(address: Draft<Config['listen']> | undefined): address is Config['listen'] {
+function hasAddress(address: Draft<ListenAddress> | undefined): address is ListenAddress {
   return address?.host !== undefined && address.port !== undefined;
 }
 

@@ -1,9 +1,10 @@
 // The configuration file's shape: one zod schema, from which come the checks, the defaults, the JSON Schema and the reference page.
 // Rules that span several keys are in rules.ts; the sentences about wrong values in issues.ts.
 import * as z from 'zod';
+import { operationsSection, tlsSection, workerCount } from './listener-schema.ts';
 import { providerSection } from './provider-schema.ts';
 import { redisSection } from './redis-schema.ts';
-import { route } from './route-schema.ts';
+import { routeSection } from './route-schema.ts';
 import { sessionSection } from './session-schema.ts';
 import {
   cookieName,
@@ -14,10 +15,12 @@ import {
   listenAddress,
   machinePath,
   network,
+  noncePlaceholder,
   origin,
   ownPath,
   routePath,
   secretValue,
+  timeLimit,
 } from './values.ts';
 import type { ReadSecret } from './values.ts';
 
@@ -37,6 +40,11 @@ export function createConfigSchema(readSecret: ReadSecret, resolvePath: (path: s
       z.strictObject({
         directory: path.describe('The built app. Its index.html answers every navigation that is no file.'),
         contentSecurityPolicy: headerValue.optional().describe('Replaces the default policy of the pages.'),
+        noncePlaceholder: noncePlaceholder
+          .optional()
+          .describe(
+            'What stands in the HTML files, and in a contentSecurityPolicy, where the nonce goes that is new in every response: the html.cspNonce of a Vite build. The pages are then never cached.',
+          ),
       }),
       z.strictObject({ upstream: httpUrl.describe('A development server that serves the app.') }),
     ],
@@ -53,20 +61,25 @@ export function createConfigSchema(readSecret: ReadSecret, resolvePath: (path: s
       .default('/bff')
       .describe('Where Postern’s own endpoints are.'),
     listen: listenAddress.prefault('0.0.0.0:8080').describe('The public listener.'),
-    operations: z
+    tls: tlsSection(path)
+      .optional()
+      .describe(
+        'TLS on the public listener, where nothing in front ends it. The files are read again when they change.',
+      ),
+    workers: workerCount
+      .default(1)
+      .describe(
+        'Processes that share the public listener; auto: as many as there are processors. More than 1 needs redis.',
+      ),
+    operations: operationsSection(secret).prefault({}).describe('What operators and machines ask.'),
+    forwardAuth: z
       .strictObject({
-        listen: listenAddress
-          .prefault('127.0.0.1:9090')
-          .describe('Where /livez, /readyz and /metrics are. Never the public listener.'),
-        admin: z
-          .strictObject({
-            token: secret.describe('What /admin/sessions asks for as the Bearer token: at least 32 characters.'),
-          })
-          .optional()
-          .describe('Switches /admin/sessions on: find the sessions of a user, end them.'),
+        listen: listenAddress.describe(
+          'Where a gateway asks, at /forward-auth, whether a request may pass. A yes carries the access token: no browser may reach it.',
+        ),
       })
-      .prefault({})
-      .describe('What operators and machines ask.'),
+      .optional()
+      .describe('For gateways that carry the bytes of API calls themselves: nginx, Caddy, Traefik, Envoy.'),
     trustedProxies: z
       .array(network)
       .default([])
@@ -76,7 +89,7 @@ export function createConfigSchema(readSecret: ReadSecret, resolvePath: (path: s
     redis: redisSection(secret, path)
       .optional()
       .describe('Where sessions are kept. Without it they live in this process: one replica, gone at restart.'),
-    routes: z.array(route).default([]).describe('What is proxied.'),
+    routes: z.array(routeSection(path)).default([]).describe('What is proxied.'),
     spa: spa.optional().describe('The single-page app, unless somebody else serves it.'),
     cookie: z
       .strictObject({
@@ -131,7 +144,7 @@ export function createConfigSchema(readSecret: ReadSecret, resolvePath: (path: s
           .enum(['auto', 'always', 'never'])
           .default('auto')
           .describe(
-            'Whether logout revokes the refresh token; auto: yes, save where that hits more than this session.',
+            'Whether the end of a session revokes its refresh token; auto: yes, save where that hits more than this session.',
           ),
         idTokenHint: z.boolean().default(true).describe('false: the provider is told client_id alone.'),
         returnTo: ownPath.default('/').describe('The path that a logout ends on.'),
@@ -150,6 +163,35 @@ export function createConfigSchema(readSecret: ReadSecret, resolvePath: (path: s
           .min(1, 'at least 1')
           .default(10_000)
           .describe('The most event streams open at once in one process; more get 503.'),
+        websockets: z
+          .int('a whole number of WebSockets')
+          .min(1, 'at least 1')
+          .default(10_000)
+          .describe('The most WebSockets open at once in one process; more get 503.'),
+        websocketsPerSession: z
+          .int('a whole number of WebSockets')
+          .min(1, 'at least 1')
+          .default(32)
+          .describe('The most WebSockets of one session open at once in one process; more get 429.'),
+        upstreamRequests: z
+          .int('a whole number of requests')
+          .min(1, 'at least 1')
+          .default(10_000)
+          .describe('The most requests that one process has under way at one upstream; more get 503 at once.'),
+        sessionRequests: z
+          .strictObject({
+            count: z.int('a whole number of requests').min(1, 'at least 1').describe('How many requests.'),
+            per: timeLimit.describe('In which time.'),
+          })
+          .optional()
+          .describe(
+            'The most proxied calls of one session in a span of time, counted in each process; more get 429. Without it they are not counted.',
+          ),
+        logins: z
+          .int('a whole number of logins')
+          .min(1, 'at least 1')
+          .default(100)
+          .describe('The most logins that one process starts at once, and as many that it finishes; more get 503.'),
       })
       .prefault({})
       .describe('How much a request may ask for.'),

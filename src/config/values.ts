@@ -21,12 +21,25 @@ export const duration = durationUpTo('400d');
 // A timer of Node's fires at once when it is set for longer than 24 days.
 export const timeLimit = durationUpTo('1d');
 export const headSize = sizeBetween('1kb', '1mb');
+export const bodySize = sizeBetween('1b', '1024gb');
 export const text = z.string('text').regex(/^[\x20-\x7e]+$/, 'text of one or more printable ASCII characters');
 export const headerValue = z
   .string('text')
   .regex(
     /^[\x20-\x7e]+$/,
     'a header value: printable ASCII on one line (in YAML, >- folds lines without a newline at the end)',
+  );
+export const fieldText = z
+  .string('text (numbers, true and false need quotes here)')
+  .regex(
+    /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/,
+    'text of printable ASCII characters on one line, without spaces around it',
+  );
+export const noncePlaceholder = z
+  .string('a placeholder')
+  .regex(
+    /^[A-Za-z0-9_{}%$#@!.-]{8,64}$/,
+    'a placeholder: 8 to 64 letters, digits and _ { } % $ # @ ! . - which stand nowhere else in the pages, such as __CSP_NONCE__',
   );
 export const cookieName = z
   .string('a cookie name')
@@ -35,12 +48,19 @@ export const cookieName = z
 export const scope = z
   .string('a scope')
   .regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'a scope: one word, without spaces (each scope is an entry of its own)');
+export const acrValue = z
+  .string('an acr value')
+  .regex(/^[\x21-\x7e]{1,128}$/, 'an acr value: one word of at most 128 printable ASCII characters, without spaces');
 export const parameterValue = z.string('text (numbers, true and false need quotes here)');
 
 const anOrigin = 'an origin: scheme, host and port, nothing after them, such as https://shop.example.com';
 export const origin = z.string(anOrigin).refine(isOrigin, anOrigin);
 const anHttpUrl = 'an http or https URL without query, fragment or user name';
 export const httpUrl = z.string(anHttpUrl).refine(isHttpUrl, anHttpUrl);
+const anUpstream = `${anHttpUrl}, or the path of a socket as in unix:/run/app.sock`;
+export const upstreamAddress = z.string(anUpstream).refine((text) => isHttpUrl(text) || isSocket(text), anUpstream);
+const aServerName = 'the name of a host, such as orders.internal';
+export const serverName = z.string(aServerName).regex(/^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$/, aServerName);
 
 export const listenAddress = hostAndPort('host:port, such as 0.0.0.0:8080 or [::]:8080', 0);
 export const serverAddress = hostAndPort('host:port, such as redis-1:6379', 1);
@@ -140,6 +160,10 @@ function isHttpUrl(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const url = new URL(text);
   return /^https?:$/.test(url.protocol) && url.username === '' && url.password === '' && !/[?#\\\s]/.test(text);
+}
+
+function isSocket(text: string): boolean {
+  return /^unix:\/[^\s?#:\\]*[^\s?#:\\/]$/.test(text);
 }
 
 function isOrigin(text: string): boolean {

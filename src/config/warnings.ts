@@ -1,22 +1,24 @@
 // What is allowed and still worth a line at start and in `postern check`. A warning never stops anything.
+import { notFor, outOfTime } from './certificate.ts';
 import { isClusterInternal, isLoopback } from './network.ts';
 import type { Path } from './problem.ts';
 import { hasPassword } from './redis-rules.ts';
-import { isUnder } from './path-prefix.ts';
+import type { Outside } from './read-secret.ts';
+import { routeWarnings } from './route-warnings.ts';
 import type { Finding } from './rule.ts';
-import type { Config, RouteConfig } from './schema.ts';
+import type { Config } from './schema.ts';
 import { Secret } from './secret.ts';
 
 /** Everything in a valid configuration that its operator should know. */
-export function warningsFor(config: Config): Finding[] {
+export function warningsFor(config: Config, outside: Pick<Outside, 'readFile' | 'now'>): Finding[] {
   return [
     ...writtenSecrets(config),
     ...insecureSwitches(config),
-    ...unencryptedTokens(config),
     ...unencryptedRedis(config),
-    ...strictUnderLoose(config),
+    ...routeWarnings(config),
     ...trustInEverybody(config),
     ...oneReplica(config),
+    ...doubtfulCertificate(config, outside),
   ];
 }
 
@@ -50,17 +52,6 @@ function insecureSwitches({ insecure }: Config): Finding[] {
     .map((name) => ({ path: ['insecure', name], message: `${whatIsOff[name]}; never in production` }));
 }
 
-function unencryptedTokens({ routes }: Config): Finding[] {
-  return routes.flatMap((route, index) => {
-    const upstream = new URL(route.upstream);
-    if (!carriesToken(route) || upstream.protocol === 'https:') return [];
-    if (isLoopback(upstream) || isClusterInternal(upstream)) return [];
-    return [
-      { path: ['routes', index, 'upstream'], message: `the token travels unencrypted to ${upstream.host}; use https` },
-    ];
-  });
-}
-
 // The tokens are sealed before they travel; who is logged in, and the password of Redis, are not (ASVS 12.3.1).
 function unencryptedRedis({ redis }: Config): Finding[] {
   if (redis === undefined || redis.tls !== undefined) return [];
@@ -79,27 +70,6 @@ function isFarAway(host: string): boolean {
   return !isLoopback(url) && !isClusterInternal(url);
 }
 
-function carriesToken({ auth, token }: RouteConfig): boolean {
-  return auth !== 'none' && token !== 'none';
-}
-
-const strictness = { none: 0, optional: 1, required: 2 } as const;
-
-function strictUnderLoose({ routes }: Config): Finding[] {
-  return routes.flatMap((strict, index) => {
-    const loose = routes
-      .filter((route) => isUnder(strict.path, route.path))
-      .filter((route) => new URL(route.upstream).origin === new URL(strict.upstream).origin)
-      .find((route) => strictness[route.auth] < strictness[strict.auth]);
-    if (loose === undefined) return [];
-    const message =
-      `"${strict.path}" (auth: ${strict.auth}) lies under "${loose.path}" (auth: ${loose.auth}) on the same upstream: where that upstream ` +
-      `reads paths more loosely than Postern (case, ;parameters, doubled slashes), a request let through as "${loose.path}" can reach "${strict.path}"; ` +
-      'let the upstream check the token there, or give the two parts different upstreams';
-    return [{ path: ['routes', index, 'path'], message }];
-  });
-}
-
 function trustInEverybody({ trustedProxies }: Config): Finding[] {
   return trustedProxies.flatMap((network, index) =>
     network.endsWith('/0')
@@ -116,4 +86,17 @@ function oneReplica({ redis }: Config): Finding[] {
       message: 'missing, so sessions live in this process: one replica only, and a restart ends them',
     },
   ];
+}
+
+// No reason not to start: whoever does not check it is served meanwhile, and the file is taken over as soon as it is renewed.
+function doubtfulCertificate(
+  { tls, publicUrl }: Config,
+  { readFile, now }: Pick<Outside, 'readFile' | 'now'>,
+): Finding[] {
+  if (tls === undefined) return [];
+  const { file } = tls.cert;
+  const cert = readFile(file);
+  return [outOfTime(cert, now()), notFor(cert, new URL(publicUrl).hostname)]
+    .filter((doubt) => doubt !== undefined)
+    .map((doubt) => ({ path: ['tls', 'cert', 'file'], message: `${file} ${doubt}` }));
 }

@@ -28,7 +28,12 @@ export function createErrorResponse(options: {
     'content-type': 'application/problem+json; charset=utf-8',
   };
 
-  function problemOf(code: ErrorCode, requestId: string): string {
+  function loginUrlWith(login: PosternError['login']): string {
+    const query = new URLSearchParams(login).toString();
+    return query === '' ? options.loginUrl : `${options.loginUrl}?${query}`;
+  }
+
+  function problemOf(code: ErrorCode, requestId: string, login: PosternError['login'] = {}): string {
     const status = statusOf(code);
     return JSON.stringify({
       type: `urn:postern:error:${code}`,
@@ -36,13 +41,13 @@ export function createErrorResponse(options: {
       status,
       code,
       requestId,
-      ...(status === 401 ? { loginUrl: options.loginUrl } : {}),
+      ...(status === 401 ? { loginUrl: loginUrlWith(login) } : {}),
     });
   }
 
   return {
     sendProblem(request, response, error) {
-      const body = problemOf(error.code, contextFor(request).requestId);
+      const body = problemOf(error.code, contextFor(request).requestId, error.login);
       send({ request, response, error, headers: problemHeaders, body });
     },
     rawProblem(code, requestId) {

@@ -5,20 +5,29 @@ import type { Socket } from 'node:net';
 /** `close`: refuse it and close its connection. `ignore`: it follows one of those on the same connection, so that nobody knows what it really is. */
 export type FramingVerdict = 'pass' | 'close' | 'ignore';
 
-/** Judges every request of a listener, in order. An upgrade is none of our protocols; a body in another coding than chunked cannot be framed again as it was. */
-export function createFramingGuard(): (request: IncomingMessage) => FramingVerdict {
+/** Judges every request of a listener, in order. `asks`: for an answer, or for another protocol on its connection (RFC 9110 section 7.8). */
+export type JudgeFraming = (request: IncomingMessage, asks: 'answer' | 'upgrade') => FramingVerdict;
+
+export function createFramingGuard(): JudgeFraming {
   const abandoned = new WeakSet<Socket>();
-  return (request) => {
+  return (request, asks) => {
     if (abandoned.has(request.socket)) return 'ignore';
-    if (isPlain(request)) return 'pass';
+    if (asks === 'answer' ? isPlain(request) : isBareHandshake(request)) return 'pass';
     abandoned.add(request.socket);
     return 'close';
   };
 }
 
+// A body in another coding than chunked cannot be framed again as it was.
 function isPlain({ headers, httpVersion }: IncomingMessage): boolean {
   const coding = headers['transfer-encoding'];
   if (headers.upgrade !== undefined) return false;
   // HTTP/1.0 knows no transfer coding.
   return coding === undefined || (coding.toLowerCase() === 'chunked' && httpVersion === '1.1');
+}
+
+// The one other protocol is WebSocket (RFC 6455 section 4.1); h2c would carry requests that nobody looks at. A body would be read as the first frames.
+function isBareHandshake({ method, headers, httpVersion }: IncomingMessage): boolean {
+  const hasBody = headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
+  return method === 'GET' && httpVersion === '1.1' && headers.upgrade?.toLowerCase() === 'websocket' && !hasBody;
 }

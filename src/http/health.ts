@@ -1,6 +1,9 @@
 // Liveness, readiness and metrics, on a listener that is never public (OWASP ASVS 5.0 V13.4.5).
+import { createServer } from 'node:http';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { ListenAddress } from '../config/schema.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { close, listen } from './listener.ts';
 
 /** What readiness says. Only `ready` decides about traffic: an outage of a part must not take every replica out of service at once. */
 export interface Health {
@@ -9,30 +12,49 @@ export interface Health {
   parts: Readonly<Record<string, 'up' | 'down'>>;
 }
 
-/** The request handler of the operations listener: GET /livez, /readyz, /metrics; `admin`, where given, answers everything under /admin/. 404 for other paths, whatever the method; 405. */
-export function createOperations(options: {
-  health: () => Health;
+export interface OperationsOptions {
+  health: () => Health | Promise<Health>;
+  /** The metrics in Prometheus' text format. */
+  exposition: () => Promise<string>;
   metrics: Metrics;
+  /** Answers everything under /admin/, where it is given. */
   admin: RequestListener | undefined;
-}): RequestListener {
-  const { health, metrics, admin } = options;
+}
 
+/** Opens the operations listener. Whoever still asks when it is closed is hung up on. */
+export async function startOperations(
+  at: ListenAddress,
+  options: OperationsOptions,
+): Promise<{ address: string; close(): Promise<void> }> {
+  const server = createServer(createOperations(options));
+  const address = await listen(server, at);
+  return {
+    address,
+    close() {
+      server.closeAllConnections();
+      return close(server);
+    },
+  };
+}
+
+/** The request handler of the operations listener: GET /livez, /readyz, /metrics. 404 for other paths, whatever the method; 405. */
+export function createOperations({ health, exposition, metrics, admin }: OperationsOptions): RequestListener {
   const answers = new Map<string, (response: ServerResponse) => void | Promise<void>>([
     ['/livez', (response) => sendJson(response, 200, { status: 'alive' })],
     ['/readyz', sendReadiness],
     ['/metrics', sendMetrics],
   ]);
 
-  function sendReadiness(response: ServerResponse): void {
-    const { ready, parts } = health();
+  async function sendReadiness(response: ServerResponse): Promise<void> {
+    const { ready, parts } = await health();
     const degraded = Object.values(parts).includes('down');
     sendJson(response, ready ? 200 : 503, { status: ready ? (degraded ? 'degraded' : 'ready') : 'not ready', parts });
   }
 
   async function sendMetrics(response: ServerResponse): Promise<void> {
-    for (const [part, state] of Object.entries(health().parts))
-      metrics.degraded.set({ part }, state === 'down' ? 1 : 0);
-    const body = await metrics.registry.metrics();
+    const { parts } = await health();
+    for (const [part, state] of Object.entries(parts)) metrics.degraded.set({ part }, state === 'down' ? 1 : 0);
+    const body = await exposition();
     response.writeHead(200, { 'content-type': metrics.registry.contentType, 'cache-control': 'no-store' }).end(body);
   }
 

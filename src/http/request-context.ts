@@ -15,6 +15,8 @@ export interface RequestContext {
   route: string;
   /** The code of the error that was answered, if one was. */
   errorCode: string | undefined;
+  /** Who or what ended the WebSocket that the request has become. */
+  closedBy: string | undefined;
 }
 
 const contextOf = Symbol('request context');
@@ -41,6 +43,7 @@ export function createRequestContexts(options: {
       startedAt: options.monotonicNow(),
       route: '',
       errorCode: undefined,
+      closedBy: undefined,
     };
     (request as Carrier)[contextOf] = context;
     return context;

@@ -14,8 +14,11 @@ export interface SecurityHeaders {
   page(options: { scriptNonce?: string; formTargets?: readonly string[] }): HeaderList;
   /** What an upstream answers inside our origin: it may carry data, never a page that runs scripts. */
   proxied: HeaderList;
-  /** The app's own files. `formTargets` lets a form logout be redirected to the provider. */
-  app(contentSecurityPolicy: string | undefined, formTargets: readonly string[]): HeaderList;
+  /**
+   * The app's own files. `formTargets` lets a form logout be redirected to the provider; scripts and styles in a page itself run under `nonce`, which may be
+   * a placeholder for one.
+   */
+  app(contentSecurityPolicy: string | undefined, formTargets: readonly string[], nonce?: string): HeaderList;
 }
 
 export function createSecurityHeaders(options: {
@@ -47,12 +50,19 @@ export function createSecurityHeaders(options: {
       'x-content-type-options': 'nosniff',
       'content-security-policy': "script-src 'none'; object-src 'none'; base-uri 'none'; frame-ancestors 'self'",
     },
-    app: (contentSecurityPolicy, formTargets) => ({
+    app: (contentSecurityPolicy, formTargets, nonce) => ({
       ...pages,
       ...transport,
       'content-security-policy':
         contentSecurityPolicy ??
-        `default-src 'self'; base-uri 'none'; object-src 'none'; form-action ${["'self'", ...formTargets].join(' ')}; frame-ancestors 'none'`,
+        [
+          "default-src 'self'",
+          ...(nonce === undefined ? [] : [`script-src 'self' 'nonce-${nonce}'`, `style-src 'self' 'nonce-${nonce}'`]),
+          "base-uri 'none'",
+          "object-src 'none'",
+          `form-action ${["'self'", ...formTargets].join(' ')}`,
+          "frame-ancestors 'none'",
+        ].join('; '),
     }),
   };
 }

@@ -36,12 +36,12 @@ export function createBackchannelLogout(options: BackchannelLogoutOptions): Requ
     if (sid === undefined) {
       await markers.markEnded({ iss, sub }, issuedAt);
       // Who has logged in again since has a new session, which this is not about.
-      return (await index.bySubject(iss, sub)).filter(({ record }) => record.issuedAt <= issuedAt);
+      return (await index.bySubject(iss, sub)).filter(isNotAfter(issuedAt));
     }
     await markers.markEnded({ iss, sid }, issuedAt);
     const sessions = await index.bySid(iss, sid);
-    const isTheirs = sub === undefined || sessions.every(({ record }) => record.sub === sub);
-    return isTheirs ? sessions.filter(({ record }) => record.issuedAt <= issuedAt) : 'of somebody else';
+    const isTheirs = sub === undefined || sessions.every(({ record }) => record === 'unreadable' || record.sub === sub);
+    return isTheirs ? sessions.filter(isNotAfter(issuedAt)) : 'of somebody else';
   }
 
   async function carryOut(logout: ProviderLogout): Promise<Outcome> {
@@ -91,6 +91,11 @@ export function createBackchannelLogout(options: BackchannelLogoutOptions): Requ
         refuse(response, 'temporarily_unavailable', 'The logout could not be carried out at the moment');
     }
   };
+}
+
+// A damaged record does not say when its login was: then the session ends, as the provider wants, rather than stays.
+function isNotAfter(issuedAt: number): (session: FoundSession) => boolean {
+  return ({ record }) => record === 'unreadable' || record.issuedAt <= issuedAt;
 }
 
 function toFailed(error: unknown): Outcome {

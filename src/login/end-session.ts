@@ -18,7 +18,7 @@ export function createEndSession(options: {
     const owner = await orUndefined(index.read(h));
     const outcome = await vault.end(h, reason);
     // What stays in the index is dropped by whoever reads it next.
-    if (owner !== undefined) await orUndefined(index.remove(h, owner));
+    if (owner !== undefined && owner !== 'unreadable') await orUndefined(index.remove(h, owner));
     return outcome;
   };
 }

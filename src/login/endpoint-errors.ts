@@ -16,12 +16,23 @@ export function createEndpointErrors(options: {
   return (thrown: unknown, request, response, _next) => {
     const error = toPosternError(thrown);
     if (error.status >= 500) {
-      const level = error.code === 'internal_error' ? 'error' : 'warn';
-      options.log[level]({ err: error, requestId: contextFor(request).requestId }, 'an endpoint failed');
+      options.log[levelOf(error)]({ err: error, requestId: contextFor(request).requestId }, 'an endpoint failed');
     }
     const send = isNavigation(request.headers) ? options.sendErrorPage : options.sendProblem;
     send(request, response, error);
   };
+}
+
+// That the store is away was said when it went; once more for every call would fill the log of just the night that somebody reads it.
+function levelOf({ code }: PosternError): 'error' | 'warn' | 'debug' {
+  switch (code) {
+    case 'internal_error':
+      return 'error';
+    case 'session_store_unavailable':
+      return 'debug';
+    default:
+      return 'warn';
+  }
 }
 
 function toPosternError(thrown: unknown): PosternError {

@@ -70,6 +70,7 @@ function eventStream(response: ServerResponse, heartbeatMs: number): SessionStre
   const heartbeat = setInterval(() => beat(response), heartbeatMs);
   response.once('close', () => clearInterval(heartbeat));
   return {
+    kind: 'events',
     tell: (news) => send(response, describeNews(news)),
     close(reason) {
       send(response, describeEnd(reason));

@@ -1,31 +1,28 @@
 // POST /bff/logout: ends the session here first, then points the browser to the provider's logout (OIDC RP-Initiated Logout 1.0, RFC 7009).
 // The only place that deletes the session cookie.
 import type { RequestHandler, Response } from 'express';
-import type { Config } from '../config/schema.ts';
 import { storeAway } from '../errors.ts';
 import { isNavigation } from '../http/navigation.ts';
 import { contextFor } from '../http/request-context.ts';
-import type { Provider } from '../oidc/provider.ts';
-import type { Tokens } from '../oidc/token-set.ts';
 import type { SessionCookie } from '../session/cookie.ts';
 import type { Logger } from '../telemetry/log.ts';
+import type { OpenedSession } from '../tokens/opened-session.ts';
 import type { TokenVault } from '../tokens/token-vault.ts';
 import { redirect } from './answers.ts';
 import type { EndSession } from './end-session.ts';
 import type { LogoutTickets } from './logout-ticket.ts';
 import type { RequireOwnPages } from './own-pages.ts';
+import type { RevokeEnded } from './revoke-ended.ts';
 
 export interface LogoutOptions {
   cookie: SessionCookie;
   vault: Pick<TokenVault, 'load'>;
   endSession: EndSession;
-  provider: Pick<Provider, 'revoke'>;
+  revokeEnded: RevokeEnded;
   tickets: LogoutTickets;
   requireOwnPages: RequireOwnPages;
   /** The path of GET /bff/logout/continue. */
   continuePath: string;
-  /** Whether the refresh token is revoked. */
-  revokes: boolean;
   log: Logger;
 }
 
@@ -34,21 +31,21 @@ export interface LogoutOptions {
  * 503 `session_store_unavailable` with the cookie kept: the session is refused here from now on, and its deletion is tried again.
  */
 export function createLogout(options: LogoutOptions): RequestHandler {
-  const { cookie, vault, provider, tickets, log } = options;
+  const { cookie, vault, tickets, log } = options;
 
-  async function end({ sessionId, h }: { sessionId: string; h: string }): Promise<Tokens | undefined> {
+  async function end({ sessionId, h }: { sessionId: string; h: string }): Promise<OpenedSession | undefined> {
     // Read before it is gone: what the provider needs to be told is sealed in it.
     const loaded = await vault.load(sessionId);
     if ((await options.endSession(h, 'logout')) === 'pending') {
       throw storeAway();
     }
-    return loaded.kind === 'signed-in' ? loaded.session.tokens : undefined;
+    return loaded.kind === 'signed-in' ? loaded.session : undefined;
   }
 
-  async function continueUrl(tokens: Tokens | undefined): Promise<string> {
-    if (tokens === undefined) return options.continuePath;
+  async function continueUrl(session: OpenedSession | undefined): Promise<string> {
+    if (session === undefined) return options.continuePath;
     try {
-      return `${options.continuePath}?ticket=${await tickets.issue(tokens.idToken)}`;
+      return `${options.continuePath}?ticket=${await tickets.issue(session.tokens.idToken)}`;
     } catch (error) {
       // The session is gone, so this logout has succeeded; only the provider's own session stays.
       log.warn({ err: error }, 'the logout at the provider is left out: its ticket could not be stored');
@@ -64,25 +61,13 @@ export function createLogout(options: LogoutOptions): RequestHandler {
   return async (request, response) => {
     options.requireOwnPages(request);
     const reading = cookie.read(request.headers.cookie);
-    const tokens = reading.kind === 'valid' ? await end(reading) : undefined;
+    const session = reading.kind === 'valid' ? await end(reading) : undefined;
     if (reading.kind !== 'absent') forgetCookie(response);
-    if (tokens?.refreshToken !== undefined && options.revokes) void provider.revoke(tokens.refreshToken);
-    log.info({ requestId: contextFor(request).requestId, hadSession: tokens !== undefined }, 'logout');
+    if (session !== undefined) options.revokeEnded(session, 'logout');
+    log.info({ requestId: contextFor(request).requestId, hadSession: session !== undefined }, 'logout');
 
-    const logoutUrl = await continueUrl(tokens);
+    const logoutUrl = await continueUrl(session);
     if (isNavigation(request.headers)) redirect(response, 303, logoutUrl);
     else response.json({ logoutUrl });
   };
-}
-
-/** Whether logout revokes. Under `auto` not where it takes more than this session along: Google drops the user's whole grant, Keycloak the consent. */
-export function revokesAtLogout(setting: Config['logout']['revoke'], issuer: string): boolean {
-  switch (setting) {
-    case 'always':
-      return true;
-    case 'never':
-      return false;
-    case 'auto':
-      return issuer !== 'https://accounts.google.com' && !/\/realms\/[^/]+$/.test(issuer);
-  }
 }

@@ -9,11 +9,11 @@ import { endAll } from './end-session.ts';
 import type { EndSession } from './end-session.ts';
 import type { RequireOwnPages } from './own-pages.ts';
 
-/** What is told of a session. `createdAt` is ISO 8601. */
+/** What is told of a session. `createdAt` is ISO 8601. Of one whose record is damaged there is the handle alone. */
 export interface ListedSession {
   handle: string;
-  createdAt: string;
-  device: string;
+  createdAt?: string;
+  device?: string;
 }
 
 export interface OwnSessionsOptions {
@@ -25,6 +25,7 @@ export interface OwnSessionsOptions {
 }
 
 export function describeFound({ h, record }: FoundSession): ListedSession {
+  if (record === 'unreadable') return { handle: handleOf(h) };
   return { handle: handleOf(h), createdAt: new Date(record.createdAt).toISOString(), device: record.device };
 }
 

@@ -21,6 +21,22 @@ const firstRetryMs = 1_000;
 const longestRetryMs = 30_000;
 const limitSeconds = 5;
 
+/** Asks once, for at most 5 s, and checks the answer. Throws what `describeFailure` describes. */
+export async function askForMetadata(options: {
+  issuer: string;
+  clientId: string;
+  fetch: ProviderFetch;
+}): Promise<Metadata> {
+  const { issuer, clientId, fetch } = options;
+  const configuration = await requestMetadata(new URL(issuer), clientId, undefined, undefined, {
+    [customFetch]: fetch,
+    timeout: limitSeconds,
+    // eslint-disable-next-line @typescript-eslint/no-deprecated -- marked so to be noticed; the configuration has asked for it
+    ...(issuer.startsWith('http:') && { execute: [allowInsecureRequests] }),
+  });
+  return checkMetadata(configuration.serverMetadata(), issuer);
+}
+
 /** Asks at once, in the background. */
 export function createDiscovery(options: {
   issuer: string;
@@ -41,13 +57,7 @@ export function createDiscovery(options: {
 
   async function ask(): Promise<Metadata> {
     try {
-      const configuration = await requestMetadata(new URL(issuer), clientId, undefined, undefined, {
-        [customFetch]: fetch,
-        timeout: limitSeconds,
-        // eslint-disable-next-line @typescript-eslint/no-deprecated -- marked so to be noticed; the configuration has asked for it
-        ...(issuer.startsWith('http:') && { execute: [allowInsecureRequests] }),
-      });
-      known = checkMetadata(configuration.serverMetadata(), issuer);
+      known = await askForMetadata({ issuer, clientId, fetch });
     } catch (error) {
       throw noteFailure(describeFailure(error));
     }

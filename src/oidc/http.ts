@@ -2,6 +2,7 @@
 // "Not sent" and "sent, no answer" must not be mixed up: a refresh token that may have been used is not simply sent again (RFC 9700, 4.14.2).
 import { Agent } from 'undici';
 import type { Dispatcher } from 'undici';
+import { timeLimit } from './time-limit.ts';
 
 const connectLimitMs = 3_000;
 const responseLimitBytes = 1024 * 1024;
@@ -68,7 +69,7 @@ export function createProviderHttp(options: { ca: string | undefined }): Provide
 function fetchOver(agent: Agent, limitMs: number): ProviderFetch {
   return async (url, { method, headers, body, signal }) => {
     let sent = false;
-    const limit = AbortSignal.timeout(limitMs);
+    const limit = timeLimit(limitMs);
     try {
       const { origin, pathname, search } = new URL(url);
       const answer = await agent

@@ -10,7 +10,7 @@ import { classifyVerification } from './signing-keys.ts';
 import type { SigningKeys } from './signing-keys.ts';
 
 /** An ID token comes straight from the provider: one that was issued this far from now means a replay or a wrong clock. */
-const clocksDifferMs = 300_000;
+export const clocksDifferMs = 300_000;
 
 export interface IdTokenVerifier {
   /** Signature, algorithm and type. `accessToken`, where given, must match `at_hash`, where there is one. */

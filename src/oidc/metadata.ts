@@ -56,6 +56,21 @@ export function signingAlgorithms(metadata: ServerMetadata): string[] {
   return offered.filter((name): name is string => typeof name === 'string' && asymmetric.test(name));
 }
 
+/** How many keys of a JWK set (RFC 7517, 5) can verify an ID token of this provider: public ones, for signatures, of a kind that it signs with. */
+export function keysThatSign(jwks: unknown, metadata: ServerMetadata): number {
+  const { keys } = (jwks ?? {}) as { keys?: unknown };
+  if (!Array.isArray(keys)) return 0;
+  const algorithms = signingAlgorithms(metadata);
+  const kinds = new Set(algorithms.map((name) => keyKinds[name.slice(0, 2)]));
+  return keys.filter((key: { kty?: unknown; use?: unknown; alg?: unknown } | null) => {
+    if (key === null || (key.use !== undefined && key.use !== 'sig')) return false;
+    return typeof key.kty === 'string' && kinds.has(key.kty) && (typeof key.alg !== 'string' || algorithms.includes(key.alg));
+  }).length;
+}
+
+/** RFC 7518 section 6.1 and RFC 8037, by the start of the algorithm's name. */
+const keyKinds: Record<string, string> = { RS: 'RSA', PS: 'RSA', ES: 'EC', Ed: 'OKP' };
+
 function wrong(member: string, what: string): ProviderFailure {
   return new ProviderFailure('metadata_invalid', `The provider's metadata is refused: ${member} ${what}`);
 }

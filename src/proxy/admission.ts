@@ -10,6 +10,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { AccessTokens } from '../tokens/access-token.ts';
 import type { OpenedSession } from '../tokens/opened-session.ts';
 import type { TokenVault } from '../tokens/token-vault.ts';
+import { createClaimRule } from './claims.ts';
 import { viaNameOf } from './upstream-headers.ts';
 
 /** A canonical request target. */
@@ -50,7 +51,8 @@ export interface AdmissionOptions {
 export function createAdmission(options: AdmissionOptions): Admit {
   const { config, publicUrl, crossSite, cookie, tokens, vault, metrics } = options;
   const methods: readonly string[] = config.methods;
-  const tokenOf = createTokenChoice(config);
+  const grant = createGrant(config);
+  const needsToken = config.token !== 'none';
   const viaName = viaNameOf(publicUrl);
 
   /** What the request itself says against it, or undefined. */
@@ -69,11 +71,13 @@ export function createAdmission(options: AdmissionOptions): Admit {
   }
 
   async function withSession({ sessionId }: Extract<CookieReading, { kind: 'valid' }>): Promise<Admission> {
-    const outcome = await tokens.forCall(sessionId, { needsToken: tokenOf !== undefined });
+    const outcome = await tokens.forCall(sessionId, { needsToken });
     switch (outcome.kind) {
-      case 'active':
-        if (config.activity) vault.slide(outcome.session);
-        return { kind: 'signed-in', session: outcome.session, bearer: tokenOf?.(outcome.session) };
+      case 'active': {
+        const granted = grant(outcome.session);
+        if (config.activity && granted.kind === 'signed-in') vault.slide(outcome.session);
+        return granted;
+      }
       case 'signed-out':
         return config.auth === 'required'
           ? { kind: 'refused', error: new PosternError('session_expired') }
@@ -97,8 +101,22 @@ export function createAdmission(options: AdmissionOptions): Admit {
   };
 }
 
+/** What a session gets on a route: `forbidden`, or the token that the route sends. */
+export type Grant = (session: OpenedSession) => Extract<Admission, { kind: 'refused' | 'signed-in' }>;
+
+/** Prepares the grants on one route. */
+export function createGrant(config: Pick<RouteConfig, 'require' | 'token'>): Grant {
+  const tokenOf = createTokenChoice(config);
+  const claimRule = createClaimRule(config.require);
+  return function grant(session) {
+    return claimRule?.(session.tokens.claims) === false
+      ? { kind: 'refused', error: new PosternError('forbidden') }
+      : { kind: 'signed-in', session, bearer: tokenOf?.(session) };
+  };
+}
+
 /** Which of the session's tokens the upstream gets; undefined when it gets none. */
-function createTokenChoice(config: RouteConfig): ((session: OpenedSession) => string) | undefined {
+function createTokenChoice(config: Pick<RouteConfig, 'token'>): ((session: OpenedSession) => string) | undefined {
   switch (config.token) {
     case 'access':
       return ({ tokens }) => tokens.accessToken;

@@ -1,6 +1,6 @@
 // The way of an API call, before Express and without it: admission, headers, upstream.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { RouteConfig } from '../config/schema.ts';
+import type { Config, RouteConfig } from '../config/schema.ts';
 import { PosternError } from '../errors.ts';
 import type { SendError } from '../http/error-response.ts';
 import { contextFor } from '../http/request-context.ts';
@@ -9,14 +9,17 @@ import type { SessionCookie } from '../session/cookie.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { AccessTokens } from '../tokens/access-token.ts';
+import type { OpenedSession } from '../tokens/opened-session.ts';
 import type { TokenVault } from '../tokens/token-vault.ts';
-import { createAdmission } from './admission.ts';
-import type { Admission, Target } from './admission.ts';
+import { createAdmission, createGrant } from './admission.ts';
+import type { Admission, Admit, Target } from './admission.ts';
 import { createForward } from './forward.ts';
-import { createResponseHeaders } from './response-headers.ts';
+import { Places, createSessionRate } from './limits.ts';
+import { createRouteHeaders } from './route-headers.ts';
 import type { Route } from './routes.ts';
+import { createUnauthorized } from './unauthorized.ts';
+import type { AuthorizedCall } from './unauthorized.ts';
 import type { UpstreamConnections } from './upstream-connections.ts';
-import { createUpstreamHeaders } from './upstream-headers.ts';
 
 /** Serves a request that matched a route of the table it was made for. The request must have been begun (http/request-context). */
 export type ApiLane = (
@@ -31,13 +34,16 @@ export interface ApiLaneOptions {
   /** `csrf.requireHeader`. */
   requireHeader: boolean;
   cookie: Pick<SessionCookie, 'read' | 'isOwn'>;
-  tokens: Pick<AccessTokens, 'forCall'>;
+  tokens: Pick<AccessTokens, 'forCall' | 'forReplay'>;
   vault: Pick<TokenVault, 'slide'>;
   connections: UpstreamConnections;
   /** Headers of every proxied answer. */
   securityHeaders: HeaderList;
   sendProblem: SendError;
-  metrics: Pick<Metrics, 'crossSiteRejections' | 'upstreamErrors'>;
+  limits: Pick<Config['limits'], 'upstreamRequests' | 'sessionRequests'>;
+  /** Monotonic, ms. */
+  now: () => number;
+  metrics: Pick<Metrics, 'crossSiteRejections' | 'upstreamErrors' | 'replays' | 'retries' | 'shed'>;
   log: Logger;
 }
 
@@ -45,7 +51,17 @@ type ServeCall = (request: IncomingMessage, response: ServerResponse, target: Ta
 
 /** Everything that can be decided about a route is decided here, once. */
 export function createApiLane(options: ApiLaneOptions): ApiLane {
-  const calls = new Map<Route, ServeCall>(options.routes.map((route) => [route, createRouteCall(route, options)]));
+  const { upstreamRequests, sessionRequests } = options.limits;
+  const places = new Map<string, Places>();
+  const limitRate = sessionRequests && createSessionRate(sessionRequests);
+  const calls = new Map<Route, ServeCall>(
+    options.routes.map((route) => {
+      const { authority, socketPath = authority } = route.upstream;
+      const ofUpstream = places.get(socketPath) ?? new Places(upstreamRequests);
+      places.set(socketPath, ofUpstream);
+      return [route, createRouteCall(route, options, { places: ofUpstream, limitRate })];
+    }),
+  );
   return function serve(request, response, { match, target }) {
     const call = calls.get(match.route);
     if (call === undefined) throw new Error('This route belongs to another table');
@@ -53,29 +69,45 @@ export function createApiLane(options: ApiLaneOptions): ApiLane {
   };
 }
 
-function createRouteCall(route: Route, options: ApiLaneOptions): ServeCall {
+interface SharedLimits {
+  places: Places;
+  limitRate: ((admit: Admit) => Admit) | undefined;
+}
+
+function createRouteCall(route: Route, options: ApiLaneOptions, { places, limitRate }: SharedLimits): ServeCall {
   const { config, upstream } = route;
   const { publicUrl, cookie, tokens, vault, sendProblem, metrics, log } = options;
   const { typedUrl, navigation } = config.csrf;
   const crossSite = { origin: publicUrl, requireHeader: options.requireHeader, typedUrl, navigation };
-  const admit = createAdmission({ config, publicUrl, crossSite, cookie, tokens, vault, metrics });
-  const requestCookies = new Set(config.cookies.request);
-  const responseCookies = new Set(config.cookies.response);
-  const upstreamHeaders = createUpstreamHeaders({
-    publicUrl,
-    authority: upstream.authority,
-    passesCookie: requestCookies.size > 0 && ((name) => requestCookies.has(name) && !cookie.isOwn(name)),
+  const admitOne = createAdmission({ config, publicUrl, crossSite, cookie, tokens, vault, metrics });
+  const admit = limitRate?.(admitOne) ?? admitOne;
+  const headers = createRouteHeaders(route, options);
+  const bodyLimit = config.limits.body;
+  const unauthorized = createUnauthorized({
+    config,
+    grant: createGrant(config),
+    tokens,
+    refuse: sendProblem,
+    now: options.now,
+    onReplayed: (outcome) => metrics.replays.inc({ http_route: config.path, outcome }),
+    onPause: () =>
+      log.warn(
+        { route: config.path, code: 'upstream_rejects_token' },
+        'an upstream has refused three tokens in a row that were new: for five minutes its 401s go through unasked',
+      ),
   });
   const forward = createForward({
     connection: options.connections.to(upstream),
     limits: timeLimitsOf(config),
-    responseHeaders: createResponseHeaders({
-      securityHeaders: options.securityHeaders,
-      passesCookie: (name) => responseCookies.has(name) && !cookie.isOwn(name),
-      cache: config.cache,
-      variesByCookie: config.auth !== 'none',
-    }),
+    responseHeaders: headers.toClient,
+    unauthorized,
+    onRetry: () => metrics.retries.inc({ http_route: config.path }),
+    bodyLimit,
     onFailure(request, response, error) {
+      if (error.code === 'payload_too_large') {
+        sendProblem(request, response, error);
+        return;
+      }
       const { requestId } = contextFor(request);
       metrics.upstreamErrors.inc({ http_route: config.path, code: error.code });
       log.warn({ requestId, route: config.path, code: error.code, err: error.cause }, 'an upstream did not answer');
@@ -86,14 +118,33 @@ function createRouteCall(route: Route, options: ApiLaneOptions): ServeCall {
   function send(
     request: IncomingMessage,
     response: ServerResponse,
-    call: { target: Target; bearer: string | undefined },
+    call: { target: Target; bearer: string | undefined; session: OpenedSession | undefined },
   ): void {
+    if (bodyLimit !== undefined && Number(request.headers['content-length'] ?? 0) > bodyLimit) {
+      sendProblem(request, response, new PosternError('payload_too_large'));
+      return;
+    }
+    if (!places.take(response)) {
+      refuse(request, response, new PosternError('overloaded', { retryAfterSeconds: 1 }));
+      return;
+    }
     const { clientAddress, forwardedFor, requestId } = contextFor(request);
-    const { path, query } = call.target;
+    const { target, bearer, session } = call;
+    // The request's own headers are replaced when it goes out, and it may have to go out again.
+    const head = { headers: request.headers, httpVersion: request.httpVersion };
+    const headersFor: AuthorizedCall['headersFor'] = ({ bearer, session }) =>
+      headers.toUpstream(head, { clientAddress, forwardedFor, requestId, bearer, claims: session?.tokens.claims });
     forward(request, response, {
-      target: route.upstreamPath(path) + query,
-      headers: upstreamHeaders(request, { clientAddress, forwardedFor, requestId, bearer: call.bearer }),
+      target: route.upstreamPath(target.path) + target.query,
+      headers: headersFor({ bearer, session }),
+      authorized: session === undefined || bearer === undefined ? undefined : { session, bearer, headersFor },
     });
+  }
+
+  function refuse(request: IncomingMessage, response: ServerResponse, error: PosternError): void {
+    const { code } = error;
+    if (code === 'overloaded' || code === 'rate_limited') metrics.shed.inc({ http_route: config.path, code });
+    sendProblem(request, response, error);
   }
 
   function proceed(
@@ -105,14 +156,14 @@ function createRouteCall(route: Route, options: ApiLaneOptions): ServeCall {
     if (response.destroyed) return;
     switch (admission.kind) {
       case 'refused':
-        sendProblem(request, response, admission.error);
+        refuse(request, response, admission.error);
         return;
       case 'anonymous':
         if (admission.sessionHasEnded) response.setHeader('Postern-Session', 'ended');
-        send(request, response, { target, bearer: undefined });
+        send(request, response, { target, bearer: undefined, session: undefined });
         return;
       case 'signed-in':
-        send(request, response, { target, bearer: admission.bearer });
+        send(request, response, { target, ...admission });
     }
   }
 

@@ -1,25 +1,28 @@
-// Sends one request to one upstream and streams the answer back, within time limits.
+// Sends one request to one upstream and streams the answer back, within time limits. What may be sent a second time is: a request that an idle connection
+// lost on its way, and one that was refused with 401 when there is another token for it.
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
 import { PosternError } from '../errors.ts';
+import { onBodyOver } from './body-limit.ts';
+import { holdBody } from './held-body.ts';
+import { BodyCopy, hasBody, requestAgain } from './request-again.ts';
 import type { BuildResponseHeaders } from './response-headers.ts';
+import { limitTime, UpstreamTimeout } from './time-limits.ts';
+import type { UpstreamTimeLimits } from './time-limits.ts';
+import type { AuthorizedCall, Unauthorized } from './unauthorized.ts';
 import type { Exchange, UpstreamConnection } from './upstream-connections.ts';
 import type { UpstreamHeaders } from './upstream-headers.ts';
-
-/** Time limits of one route, in ms. */
-export interface UpstreamTimeLimits {
-  /** Until the connection stands, TLS included. */
-  connectMs: number;
-  /** Without a byte in either direction, until the head of the answer is there. */
-  headersMs: number;
-  /** Without a byte in either direction, while the answer comes. */
-  idleMs: number;
-}
 
 /** One way to one upstream. */
 export interface ForwardOptions {
   connection: UpstreamConnection;
   limits: UpstreamTimeLimits;
+  /** The largest request body, in bytes, for bodies that do not say how long they are: `payload_too_large` once there is more. */
+  bodyLimit?: number | undefined;
   responseHeaders: BuildResponseHeaders;
+  /** What is done about the 401 of a call that carried a token; undefined where none does. */
+  unauthorized: Unauthorized | undefined;
+  /** A request is sent again because its connection was closed under it. */
+  onRetry: () => void;
   /** Answers a request whose upstream failed before its answer began: `upstream_unreachable`, `upstream_timeout` or `upstream_invalid`. Called at most once a request. */
   onFailure: (request: IncomingMessage, response: ServerResponse, error: PosternError) => void;
 }
@@ -29,6 +32,14 @@ export interface Outgoing {
   /** Path and query. */
   target: string;
   headers: UpstreamHeaders;
+  /** On whose behalf; undefined for a call without a token, whose 401 goes through. */
+  authorized: AuthorizedCall | undefined;
+}
+
+/** An Outgoing that may have been sent before. */
+interface Attempt extends Outgoing {
+  isRetry?: boolean;
+  isReplay?: boolean;
 }
 
 /** Takes the request over: `request.url` and `request.headers` are replaced, and the response is answered in every case. */
@@ -36,26 +47,53 @@ export type Forward = (request: IncomingMessage, response: ServerResponse, outgo
 
 /** Prepares the way to one upstream. */
 export function createForward(options: ForwardOptions): Forward {
-  return function forward(request, response, { target, headers }) {
-    request.url = target;
-    request.headers = headers;
-    options.connection.send(request, response, new Forwarding(options, request, response));
+  return function forward(request, response, outgoing) {
+    request.url = outgoing.target;
+    request.headers = outgoing.headers;
+    options.connection.send(request, response, new Forwarding(options, outgoing, { request, response }));
   };
 }
 
+interface Parties {
+  request: IncomingMessage;
+  response: ServerResponse;
+}
+
+// Safe by RFC 9110 section 9.2.1: sent twice, it does no more than sent once.
+const safeMethods = new Set(['GET', 'HEAD', 'OPTIONS']);
+
 class Forwarding implements Exchange {
   readonly #options: ForwardOptions;
+  readonly #attempt: Attempt;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
+  #body: BodyCopy | undefined;
+  /** The socket's count of received bytes when a connection that had been used before was taken; undefined for a new one. */
+  #bytesBefore: number | undefined;
+  #upstreamRequest: ClientRequest | undefined;
+  /** Another one has taken the request over: what is still heard of this one is the past. */
+  #isOver = false;
 
-  constructor(options: ForwardOptions, request: IncomingMessage, response: ServerResponse) {
+  constructor(options: ForwardOptions, attempt: Attempt, { request, response }: Parties) {
     this.#options = options;
+    this.#attempt = attempt;
     this.#request = request;
     this.#response = response;
   }
 
   connected(upstreamRequest: ClientRequest): void {
     limitTime(upstreamRequest, this.#options.limits);
+    this.#upstreamRequest = upstreamRequest;
+    if (upstreamRequest.reusedSocket) this.#bytesBefore = upstreamRequest.socket?.bytesRead;
+    const { authorized, isReplay, headers } = this.#attempt;
+    if (authorized !== undefined && isReplay !== true && hasBody(headers)) this.#body = new BodyCopy(this.#request);
+    const { bodyLimit } = this.#options;
+    if (bodyLimit !== undefined && headers['transfer-encoding'] !== undefined) {
+      onBodyOver(this.#request, bodyLimit, () => {
+        this.#fail(new PosternError('payload_too_large'));
+        upstreamRequest.destroy();
+      });
+    }
   }
 
   answered(upstreamResponse: IncomingMessage): void {
@@ -65,24 +103,101 @@ class Forwarding implements Exchange {
       upstreamResponse.destroy();
       return;
     }
-    const { limits, responseHeaders } = this.#options;
+    upstreamResponse.socket.setTimeout(this.#options.limits.idleMs);
+    const { unauthorized } = this.#options;
+    const { authorized, isReplay } = this.#attempt;
+    const status = upstreamResponse.statusCode ?? 0;
+    if (isReplay === true) unauthorized?.replayed(status);
+    if (status === 401 && authorized !== undefined && unauthorized !== undefined) {
+      this.#reconsider(upstreamResponse, authorized, unauthorized).catch((cause: unknown) => {
+        this.#fail(new PosternError('internal_error', { cause }));
+      });
+      return;
+    }
+    this.#body?.drop();
+    // The library destroys either side when the other goes before its time: a cut answer stays cut, and a client that leaves cancels the call.
+    if (this.#writeHead(upstreamResponse)) upstreamResponse.pipe(response);
+  }
+
+  failed(error: NodeJS.ErrnoException): void {
+    if (this.#isOver) return;
+    if (this.#isLostOnTheWay(error)) {
+      this.#isOver = true;
+      this.#options.onRetry();
+      // Not at once: an upstream that has closed one idle connection has closed others too, and they are still being heard of.
+      setImmediate(() => this.#sendAgain({ isRetry: true }));
+      return;
+    }
+    this.#fail(asPosternError(error));
+  }
+
+  // RFC 9110 section 9.3.1, RFC 9112 section 9.3.1: an upstream may close an idle connection at the very moment in which it is used again.
+  #isLostOnTheWay({ code }: NodeJS.ErrnoException): boolean {
+    return (
+      this.#bytesBefore !== undefined &&
+      this.#bytesBefore === this.#upstreamRequest?.socket?.bytesRead &&
+      (code === 'ECONNRESET' || code === 'EPIPE') &&
+      this.#attempt.isRetry !== true &&
+      safeMethods.has(this.#request.method ?? '') &&
+      !hasBody(this.#attempt.headers)
+    );
+  }
+
+  async #reconsider(
+    upstreamResponse: IncomingMessage,
+    authorized: AuthorizedCall,
+    unauthorized: Unauthorized,
+  ): Promise<void> {
+    const held = await holdBody(upstreamResponse);
+    const { isReplay = false } = this.#attempt;
+    const reaction = await unauthorized.react(authorized, {
+      challenge: upstreamResponse.headers['www-authenticate'],
+      canReplay: held.isWhole && this.#isRepeatable(),
+      isReplay,
+    });
+    if (this.#response.destroyed || this.#response.headersSent) return;
+    switch (reaction.kind) {
+      case 'pass':
+        if (this.#writeHead(upstreamResponse)) held.sendTo(this.#response);
+        return;
+      case 'replay':
+        this.#isOver = true;
+        this.#sendAgain({ headers: reaction.headers, isReplay: true, isRetry: false });
+        return;
+      case 'refuse':
+        unauthorized.refuse(this.#request, this.#response, reaction.error);
+        held.drop();
+        this.#request.resume();
+    }
+  }
+
+  #isRepeatable(): boolean {
+    return !hasBody(this.#attempt.headers) || this.#body?.whole() !== undefined;
+  }
+
+  #sendAgain(changed: Partial<Attempt>): void {
+    const request = this.#request;
+    const response = this.#response;
+    if (response.destroyed) return;
+    // The library listens for the response's end anew each time.
+    response.setMaxListeners(0);
+    const attempt = { ...this.#attempt, ...changed };
+    const again = requestAgain(request, attempt.headers, this.#body?.whole());
+    this.#options.connection.send(again, response, new Forwarding(this.#options, attempt, { request, response }));
+  }
+
+  #writeHead(upstreamResponse: IncomingMessage): boolean {
     const status = upstreamResponse.statusCode ?? 0;
     try {
       // A 101 that nobody asked for would hand the client a connection in another protocol.
       if (status < 200) throw new Error(`Unexpected status ${status}`);
-      response.writeHead(status, responseHeaders(upstreamResponse.rawHeaders));
+      this.#response.writeHead(status, this.#options.responseHeaders(upstreamResponse.rawHeaders));
+      return true;
     } catch (cause) {
       upstreamResponse.destroy();
       this.#fail(new PosternError('upstream_invalid', { cause }));
-      return;
+      return false;
     }
-    upstreamResponse.socket.setTimeout(limits.idleMs);
-    // The library destroys either side when the other goes before its time: a cut answer stays cut, and a client that leaves cancels the call.
-    upstreamResponse.pipe(response);
-  }
-
-  failed(error: NodeJS.ErrnoException): void {
-    this.#fail(asPosternError(error));
   }
 
   #fail(error: PosternError): void {
@@ -97,33 +212,8 @@ class Forwarding implements Exchange {
   }
 }
 
-class UpstreamTimeout extends Error {
-  override readonly name = 'UpstreamTimeout';
-}
-
-// A connection of the pool stands already. A new one gets the shorter limit until it stands.
-function limitTime(upstreamRequest: ClientRequest, limits: UpstreamTimeLimits): void {
-  const { socket } = upstreamRequest;
-  upstreamRequest.on('timeout', giveUp);
-  if (socket === null || !socket.connecting) {
-    upstreamRequest.setTimeout(limits.headersMs);
-    return;
-  }
-  const connectTimedOut = (): void => {
-    upstreamRequest.destroy(new UpstreamTimeout('The connection did not come about in time'));
-  };
-  socket.setTimeout(limits.connectMs, connectTimedOut);
-  socket.once('encrypted' in socket ? 'secureConnect' : 'connect', () => {
-    socket.off('timeout', connectTimedOut);
-    upstreamRequest.setTimeout(limits.headersMs);
-  });
-}
-
-function giveUp(this: ClientRequest): void {
-  this.destroy(new UpstreamTimeout('The upstream was silent for too long'));
-}
-
-function asPosternError(cause: NodeJS.ErrnoException): PosternError {
+/** What a failed request to an upstream is called towards its caller. */
+export function asPosternError(cause: NodeJS.ErrnoException): PosternError {
   if (cause instanceof UpstreamTimeout || cause.code === 'ETIMEDOUT') {
     return new PosternError('upstream_timeout', { cause });
   }

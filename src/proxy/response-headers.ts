@@ -1,5 +1,7 @@
 // The header fields a browser sees of an upstream's answer. The answer runs in our origin, so the upstream may not set our cookies, open our origin to
 // others, speak for our connection or let a shared cache keep what belongs to one user (RFC 9110 section 7.6.1, RFC 9111 section 3.5, RFC 9213).
+import { bodyNames, neverFromUpstreams, responseConnectionNames } from '../config/header-names.ts';
+import type { RouteConfig } from '../config/schema.ts';
 import type { HeaderList } from '../http/security-headers.ts';
 
 /** Makes the answer's headers, as name, value, name, value …, from the upstream's `rawHeaders`. Pure. */
@@ -13,28 +15,11 @@ export interface ResponseHeadersOptions {
   cache: 'private' | 'upstream';
   /** Whether the answer depends on the session: then a cache must not give it to another. */
   variesByCookie: boolean;
+  /** What the route says of header fields; nothing for what is no route. */
+  headers?: RouteConfig['headers']['response'] | undefined;
+  /** A policy in place of the one among `securityHeaders`, or `upstream` for the upstream's own where it sends one. */
+  contentSecurityPolicy?: string | undefined;
 }
-
-const dropped = new Set([
-  // Hop-by-hop.
-  ...['connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade'],
-  // Who is behind us, and a password prompt that would not be ours.
-  ...['server', 'x-powered-by', 'www-authenticate'],
-  // Power over our whole origin.
-  ...['clear-site-data', 'refresh', 'service-worker-allowed', 'strict-transport-security', 'alt-svc'],
-  ...[
-    'public-key-pins',
-    'public-key-pins-report-only',
-    'timing-allow-origin',
-    'nel',
-    'report-to',
-    'reporting-endpoints',
-  ],
-  // Orders to a web server in front of us.
-  ...['x-accel-redirect', 'x-accel-expires', 'x-sendfile'],
-  // Ours.
-  ...['postern-session', 'set-cookie2'],
-]);
 
 // Orders to shared caches that outrank Cache-Control (RFC 9213).
 const sharedCacheControl = /^surrogate-control$|cdn-cache-control$/;
@@ -42,22 +27,22 @@ const sharedCacheControl = /^surrogate-control$|cdn-cache-control$/;
 /** Prepares the builder for one route. */
 export function createResponseHeaders(options: ResponseHeadersOptions): BuildResponseHeaders {
   const { passesCookie, cache, variesByCookie } = options;
-  const constants = Object.entries(options.securityHeaders).flat();
-  const replaced = new Set(Object.keys(options.securityHeaders).map((name) => name.toLowerCase()));
+  const { constants, ownPolicy } = createConstants(options);
+  const { fields, cacheControl: setCacheControl = '', vary: setVary = '' } = splitSet(options.headers?.set ?? {});
+  const passes = createNameFilter(options, constants);
   const isPrivate = cache === 'private';
 
   return function build(rawHeaders) {
     const named = namedByConnection(rawHeaders);
     const built: string[] = [];
     let setsCookie = false;
-    let cacheControl = '';
-    let vary = '';
+    let cacheControl = setCacheControl;
+    let vary = setVary;
     for (let at = 0; at < rawHeaders.length; at += 2) {
       const name = rawHeaders[at] ?? '';
       const value = rawHeaders[at + 1] ?? '';
       const lower = name.toLowerCase();
-      if (dropped.has(lower) || replaced.has(lower) || named?.has(lower) === true) continue;
-      if (lower.startsWith('access-control-') || lower.startsWith('proxy-')) continue;
+      if (!passes(lower) || named?.has(lower) === true) continue;
       if (lower === 'set-cookie') {
         if (!passesCookie(cookieName(value))) continue;
         setsCookie = true;
@@ -71,15 +56,68 @@ export function createResponseHeaders(options: ResponseHeadersOptions): BuildRes
       }
     }
 
+    if (ownPolicy !== undefined && !built.some((part, at) => at % 2 === 0 && part.toLowerCase() === policyName)) {
+      built.push(policyName, ownPolicy);
+    }
     if (isPrivate && setsCookie) cacheControl = 'no-store';
     else if (isPrivate && variesByCookie) cacheControl = keptPrivate(cacheControl);
     if (cacheControl !== '') built.push('cache-control', cacheControl);
     if (variesByCookie || setsCookie) vary = varyingByCookie(vary);
     if (vary !== '') built.push('vary', vary);
+    for (const part of fields) built.push(part);
     for (const part of constants) built.push(part);
     return built;
   };
 }
+
+const policyName = 'content-security-policy';
+
+/** What every answer ends with, as name, value, name, value …; `ownPolicy` only where the upstream sends none. */
+function createConstants({ securityHeaders, contentSecurityPolicy }: ResponseHeadersOptions): {
+  constants: string[];
+  ownPolicy: string | undefined;
+} {
+  if (contentSecurityPolicy === undefined) {
+    return { constants: Object.entries(securityHeaders).flat(), ownPolicy: undefined };
+  }
+  const { [policyName]: ownPolicy, ...others } = securityHeaders;
+  if (contentSecurityPolicy === 'upstream') return { constants: Object.entries(others).flat(), ownPolicy };
+  return { constants: [...Object.entries(others).flat(), policyName, contentSecurityPolicy], ownPolicy: undefined };
+}
+
+/** The fields that a route sets; two of them go through the rules for caching as if the upstream had sent them. */
+function splitSet(set: Readonly<Record<string, string>>) {
+  const byName = new Map(Object.entries(set).map(([name, value]) => [name.toLowerCase(), value]));
+  const [cacheControl, vary] = [byName.get('cache-control'), byName.get('vary')];
+  byName.delete('cache-control');
+  byName.delete('vary');
+  return { fields: [...byName].flat(), cacheControl, vary };
+}
+
+/** Which of the upstream's fields pass, by name alone; the rules for cookies and caching come after it. */
+function createNameFilter(
+  { headers }: ResponseHeadersOptions,
+  constants: readonly string[],
+): (name: string) => boolean {
+  const { set = {}, remove = [], allow } = headers ?? {};
+  const replaced = constants.filter((_part, at) => at % 2 === 0);
+  const dropped = new Set([
+    ...neverFromUpstreams,
+    ...responseConnectionNames,
+    ...[...replaced, ...Object.keys(set), ...remove].map((name) => name.toLowerCase()),
+  ]);
+  const allowed =
+    allow === undefined
+      ? undefined
+      : new Set([...bodyNames, ...withRulesOfTheirOwn, ...allow.map((name) => name.toLowerCase())]);
+  return (name) =>
+    !dropped.has(name) &&
+    (allowed === undefined || allowed.has(name)) &&
+    !name.startsWith('access-control-') &&
+    !name.startsWith('proxy-');
+}
+
+const withRulesOfTheirOwn = ['set-cookie', 'cache-control', 'vary', policyName];
 
 // The two tokens that name no field need no set.
 function namedByConnection(rawHeaders: readonly string[]): Set<string> | undefined {

@@ -1,6 +1,7 @@
 // Which route a path belongs to: the longest prefix that ends at a segment boundary (RFC 10017 section 6.1.3.6).
 // A path that a careless upstream could read as belonging to another route belongs to none.
 import type { RouteConfig } from '../config/schema.ts';
+import { reachOf, socketOf } from '../config/upstream-address.ts';
 
 /** Where a route's requests go. */
 export interface Upstream {
@@ -12,6 +13,10 @@ export interface Upstream {
   authority: string;
   /** Put in front of every path; without a slash at its end. */
   basePath: string;
+  /** The socket of this machine that is connected to instead of host and port. */
+  socketPath: string | undefined;
+  /** How the connection is secured, where it is not by the public authorities alone. */
+  tls: RouteConfig['tls'];
 }
 
 /** A configured route with everything that can be worked out beforehand. */
@@ -65,24 +70,27 @@ export function createRouteTable(configs: readonly RouteConfig[]): RouteTable {
 }
 
 /** Takes the address of an upstream apart. */
-export function parseUpstream(url: string): Upstream {
-  const { protocol, hostname, port, host, pathname } = new URL(url);
+export function parseUpstream(address: string, tls?: RouteConfig['tls']): Upstream {
+  const socketPath = socketOf(address);
+  const { protocol, hostname, port, host, pathname } = new URL(socketPath === undefined ? address : 'http://localhost');
   return {
     protocol: protocol === 'https:' ? 'https:' : 'http:',
     hostname: hostname.replace(/^\[|\]$/g, ''),
     port: port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port),
     authority: host,
     basePath: pathname.replace(/\/$/, ''),
+    socketPath,
+    tls,
   };
 }
 
 function createRoute(config: RouteConfig): Route {
-  const upstream = parseUpstream(config.upstream);
-  const strippedLength = config.stripPath && config.path !== '/' ? config.path.length : 0;
+  const ownLength = config.path === '/' ? 0 : config.path.length;
+  const reach = reachOf(config);
   return {
     config,
-    upstream,
-    upstreamPath: (path) => upstream.basePath + path.slice(strippedLength) || '/',
+    upstream: parseUpstream(config.upstream, config.tls),
+    upstreamPath: (path) => reach + path.slice(ownLength) || '/',
   };
 }
 

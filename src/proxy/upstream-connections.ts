@@ -1,10 +1,20 @@
 // Connections to upstreams, and the proxy library that uses them: the only file that knows it. Everything it could do wrong by default is taken from
 // it: headers come in ready-made, head and body are written by the caller, errors and time limits are the caller's.
 import http from 'node:http';
-import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
+import type {
+  ClientRequest,
+  IncomingHttpHeaders,
+  IncomingMessage,
+  OutgoingHttpHeaders,
+  ServerResponse,
+} from 'node:http';
 import https from 'node:https';
+import type { Socket } from 'node:net';
 import { createProxyMiddleware } from 'http-proxy-middleware';
+import type { Logger } from '../telemetry/log.ts';
 import type { Upstream } from './routes.ts';
+import { createTlsAgent } from './tls-agent.ts';
+import type { TlsAgent } from './tls-agent.ts';
 
 /** One request to an upstream, as its sender hears of it. */
 export interface Exchange {
@@ -16,61 +26,120 @@ export interface Exchange {
   failed(error: NodeJS.ErrnoException): void;
 }
 
+/** One WebSocket handshake with an upstream, as its sender hears of it. Both answers are written by the library; the fields are the sender's. */
+export interface UpgradeExchange {
+  connected(upstreamRequest: ClientRequest): void;
+  /** The upstream has changed the protocol: from now on bytes flow both ways. */
+  switched(upstreamResponse: IncomingMessage, upstreamSocket: Socket): OutgoingHttpHeaders;
+  /** The upstream has answered something else. */
+  refused(upstreamResponse: IncomingMessage): OutgoingHttpHeaders;
+  /** Something failed on either side. May be called more than once, and after the answer. */
+  failed(error: NodeJS.ErrnoException): void;
+}
+
 /** The way to one upstream. What is sent is the request's own method, `url`, `headers` and body. */
 export interface UpstreamConnection {
   send(request: IncomingMessage, response: ServerResponse, exchange: Exchange): void;
 }
 
+/** The same for handshakes, each on a connection that nothing else was sent on. `head`: what has already come behind the handshake. */
+export interface UpgradeConnection {
+  upgrade(request: IncomingMessage, head: Buffer, exchange: UpgradeExchange): void;
+}
+
 /** All connections of this process. Routes with the same upstream share theirs. */
 export interface UpstreamConnections {
   to(upstream: Upstream): UpstreamConnection;
+  upgradesTo(upstream: Upstream): UpgradeConnection;
   /** Cuts every connection. */
   close(): void;
 }
 
 // No limit: a queue inside the agent would have no time limit, and each connection here serves one that a client holds.
-const agentSettings = { keepAlive: true, maxSockets: Infinity, maxFreeSockets: 256 };
+const callSettings = { keepAlive: true, maxSockets: Infinity, maxFreeSockets: 256 };
+// An idle connection may be closed in the moment it is used, and a handshake cannot be sent again.
+const upgradeSettings = { keepAlive: false, maxSockets: Infinity };
 
-export function createUpstreamConnections(): UpstreamConnections {
-  const plain = new http.Agent(agentSettings);
-  const secure = new https.Agent(agentSettings);
+export function createUpstreamConnections({ log }: { log: Logger }): UpstreamConnections {
+  const callAgents = createAgents(callSettings, log);
+  const upgradeAgents = createAgents(upgradeSettings, log);
   const connections = new Map<string, UpstreamConnection>();
   return {
     to(upstream) {
-      const key = `${upstream.protocol}//${upstream.hostname}:${upstream.port}`;
+      const { protocol, hostname, port, socketPath, tls } = upstream;
+      const key = JSON.stringify([protocol, hostname, port, socketPath, tls]);
       const known = connections.get(key);
       if (known !== undefined) return known;
-      const connection = createConnection(upstream, upstream.protocol === 'https:' ? secure : plain);
+      const connection = createConnection(upstream, callAgents.for(upstream));
       connections.set(key, connection);
       return connection;
+    },
+    upgradesTo: (upstream) => createUpgradeConnection(upstream, upgradeAgents.for(upstream)),
+    close() {
+      callAgents.close();
+      upgradeAgents.close();
+    },
+  };
+}
+
+interface Agents {
+  for(upstream: Upstream): http.Agent;
+  close(): void;
+}
+
+function createAgents(settings: http.AgentOptions, log: Logger): Agents {
+  const plain = new http.Agent(settings);
+  const secure = new https.Agent(settings);
+  const special = new Map<string, TlsAgent>();
+  return {
+    for({ protocol, tls }) {
+      if (protocol === 'http:') return plain;
+      if (tls === undefined) return secure;
+      const key = JSON.stringify(tls);
+      const known = special.get(key) ?? createTlsAgent(tls, { settings, log });
+      special.set(key, known);
+      return known.agent;
     },
     close() {
       plain.destroy();
       secure.destroy();
+      for (const tlsAgent of special.values()) tlsAgent.close();
     },
   };
 }
 
 // The library's events come from one emitter for all requests, so each request carries what its own events are for.
 const exchangeOf = Symbol('exchange');
+const upgradeOf = Symbol('upgrade');
 
 interface Carrier extends IncomingMessage {
   [exchangeOf]?: Exchange;
+  [upgradeOf]?: UpgradeExchange;
 }
 
-function exchangeFor(request: IncomingMessage): Exchange {
-  const exchange = (request as Carrier)[exchangeOf];
+const exchangeFor = (request: IncomingMessage): Exchange => carried((request as Carrier)[exchangeOf]);
+const upgradeFor = (request: IncomingMessage): UpgradeExchange => carried((request as Carrier)[upgradeOf]);
+
+function carried<T>(exchange: T | undefined): T {
   if (exchange === undefined) throw new Error('This request was never sent');
   return exchange;
 }
 
-function createConnection({ protocol, hostname, port }: Upstream, agent: http.Agent): UpstreamConnection {
-  const proxy = createProxyMiddleware({
-    target: { protocol, host: hostname, port },
+type ProxySettings = Parameters<typeof createProxyMiddleware>[0];
+
+function settingsFor({ protocol, hostname, port, socketPath }: Upstream, agent: http.Agent): ProxySettings {
+  return {
+    target: { protocol, host: hostname, port, ...(socketPath !== undefined && { socketPath }) },
     agent,
     secure: true,
     selfHandleResponse: true,
     ejectPlugins: true,
+  };
+}
+
+function createConnection(upstream: Upstream, agent: http.Agent): UpstreamConnection {
+  const proxy = createProxyMiddleware({
+    ...settingsFor(upstream, agent),
     plugins: [
       (server) => {
         server.on('proxyReq', (upstreamRequest, request) => exchangeFor(request).connected(upstreamRequest));
@@ -87,4 +156,36 @@ function createConnection({ protocol, hostname, port }: Upstream, agent: http.Ag
       void proxy(request, response);
     },
   };
+}
+
+// The library's own subscription to upgrades (`ws: true`) would ask nobody.
+function createUpgradeConnection(upstream: Upstream, agent: http.Agent): UpgradeConnection {
+  const proxy = createProxyMiddleware({
+    ...settingsFor(upstream, agent),
+    plugins: [
+      (server) => {
+        // Before the library listens itself: it writes the answer's fields as it finds them.
+        server.on('proxyReqWs', (upstreamRequest, request) => listen(upstreamRequest, upgradeFor(request)));
+        server.on('error', (error, request) => {
+          if (request !== undefined) upgradeFor(request).failed(error);
+        });
+      },
+    ],
+  });
+  return {
+    upgrade(request, head, exchange) {
+      (request as Carrier)[upgradeOf] = exchange;
+      proxy.upgrade(request, request.socket, head);
+    },
+  };
+}
+
+function listen(upstreamRequest: ClientRequest, exchange: UpgradeExchange): void {
+  upstreamRequest.once('socket', () => exchange.connected(upstreamRequest));
+  upstreamRequest.once('upgrade', (response: IncomingMessage, socket: Socket) => {
+    response.headers = exchange.switched(response, socket) as IncomingHttpHeaders;
+  });
+  upstreamRequest.once('response', (response: IncomingMessage) => {
+    response.headers = exchange.refused(response) as IncomingHttpHeaders;
+  });
 }

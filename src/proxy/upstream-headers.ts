@@ -2,6 +2,16 @@
 // and a field left in place is a field that a client can forge (RFC 9110 section 7.6, RFC 7239 section 8.1, RFC 10017 section 6.1).
 import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
+import {
+  bodyNames,
+  isPlainName,
+  neverFromClients,
+  ownRequestNames,
+  requestConnectionNames,
+} from '../config/header-names.ts';
+import type { RouteConfig } from '../config/schema.ts';
+import type { Claims } from '../oidc/token-set.ts';
+import { createClaimHeaders } from './claims.ts';
 
 /** What of a request goes into its upstream's headers. */
 export interface IncomingHead {
@@ -17,6 +27,8 @@ export interface OwnStatements {
   requestId: string;
   /** The token for the upstream; none for an anonymous call. */
   bearer: string | undefined;
+  /** Who is logged in; undefined for an anonymous call. */
+  claims: Claims | undefined;
 }
 
 /** Lower-case names; ready to be sent. */
@@ -30,62 +42,39 @@ export interface UpstreamHeadersOptions {
   authority: string;
   /** Which cookies may go on, or false when none may. */
   passesCookie: ((name: string) => boolean) | false;
+  /** What the route says of header fields; nothing for what is no route. */
+  headers?: Pick<RouteConfig['headers'], 'request' | 'claims'> | undefined;
+  /** Names that carry claims, here or on another route. */
+  claimNames?: readonly string[] | undefined;
 }
 
-const dropped = new Set([
-  // Hop-by-hop (RFC 9110 section 7.6.1); Expect is answered by Node itself.
-  ...['connection', 'keep-alive', 'te', 'trailer', 'upgrade', 'http2-settings', 'expect'],
-  // Framing, set anew below.
-  ...['transfer-encoding', 'content-length'],
-  // Ours to say.
-  ...['host', 'authorization', 'cookie', 'via', 'forwarded', 'x-request-id', 'traceparent', 'tracestate'],
-  // Meant for us alone.
-  ...['dpop', 'x-csrf', 'set-cookie'],
-  // Who the client is, according to the client.
-  ...[
-    'x-real-ip',
-    'true-client-ip',
-    'client-ip',
-    'x-client-ip',
-    'x-cluster-client-ip',
-    'cf-connecting-ip',
-    'fastly-client-ip',
-  ],
-  ...['client-cert', 'client-cert-chain'],
-  // What was asked for, according to the client: some frameworks route by these.
-  ...[
-    'x-original-url',
-    'x-original-uri',
-    'x-original-method',
-    'x-original-host',
-    'x-original-forwarded-for',
-    'x-rewrite-url',
-    'x-http-method',
-    'x-http-method-override',
-    'x-method-override',
-  ],
-]);
+const alwaysDropped = [...requestConnectionNames, ...ownRequestNames, ...neverFromClients];
 
-// Anything but letters, digits and hyphens may be folded into a hyphen by CGI-like servers: X_Forwarded_User (CVE-2025-64484).
-const plainName = /^[a-z0-9-]+$/;
 // W3C Trace Context, version 00 to fe, ids not all zero.
 const traceparent = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 /** Prepares the builder for one route. The builder is pure: the same request gives the same headers. */
 export function createUpstreamHeaders(options: UpstreamHeadersOptions): BuildUpstreamHeaders {
   const { authority, passesCookie } = options;
+  const fixed = lowerCaseEntries(options.headers?.request.set ?? {});
+  const claimHeaders = createClaimHeaders(options.headers?.claims ?? {});
+  const passes = createNameFilter(options);
   const viaName = viaNameOf(options.publicUrl);
   const { protocol, host, port } = new URL(options.publicUrl);
   const proto = protocol.slice(0, -1);
   const forwardedPort = port === '' ? (proto === 'https' ? '443' : '80') : port;
 
-  return function build({ headers, httpVersion }, { clientAddress, forwardedFor, requestId, bearer }) {
+  return function build({ headers, httpVersion }, { clientAddress, forwardedFor, requestId, bearer, claims }) {
     const named = headers.connection === undefined ? undefined : namedByConnection(headers.connection);
     const built: UpstreamHeaders = { host: authority };
     for (const name in headers) {
-      if (isDropped(name) || named?.has(name) === true) continue;
+      if (!passes(name) || named?.has(name) === true) continue;
       const value = headers[name];
       if (value !== undefined) built[name] = typeof value === 'string' ? value : value.join(', ');
+    }
+    for (const [name, value] of fixed) built[name] = value;
+    if (claimHeaders !== undefined && claims !== undefined) {
+      for (const [name, value] of claimHeaders(claims)) built[name] = value;
     }
 
     // The body's framing is ours to state, whatever Connection says: a body without it would be read as a second request.
@@ -118,8 +107,24 @@ export function viaNameOf(publicUrl: string): string {
   return `postern-${createHash('sha256').update(publicUrl).digest('hex').slice(0, 8)}`;
 }
 
-function isDropped(name: string): boolean {
-  return dropped.has(name) || name.startsWith('x-forwarded-') || name.startsWith('proxy-') || !plainName.test(name);
+/** Which of the client's fields go on: decided by name alone. */
+function createNameFilter({ headers, claimNames = [] }: UpstreamHeadersOptions): (name: string) => boolean {
+  const { set = {}, remove = [], allow } = headers?.request ?? {};
+  const dropped = new Set([
+    ...alwaysDropped,
+    ...[...Object.keys(set), ...remove, ...claimNames].map((name) => name.toLowerCase()),
+  ]);
+  const allowed = allow === undefined ? undefined : new Set([...bodyNames, ...allow.map((name) => name.toLowerCase())]);
+  return (name) =>
+    !dropped.has(name) &&
+    (allowed === undefined || allowed.has(name)) &&
+    !name.startsWith('x-forwarded-') &&
+    !name.startsWith('proxy-') &&
+    isPlainName(name);
+}
+
+function lowerCaseEntries(fields: Readonly<Record<string, string>>): [name: string, value: string][] {
+  return Object.entries(fields).map(([name, value]) => [name.toLowerCase(), value]);
 }
 
 function namedByConnection(connection: string): Set<string> | undefined {

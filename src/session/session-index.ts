@@ -7,10 +7,10 @@ import type { SessionRecord } from './session.ts';
 /** Who a session belongs to, as far as it is found by it. */
 export type SessionOwner = Pick<SessionRecord, 'iss' | 'sub' | 'sid'>;
 
-/** A session and its record. */
+/** A session and its record. `unreadable`: the record is damaged; the session lives all the same, and can be ended. */
 export interface FoundSession {
   h: string;
-  record: SessionRecord;
+  record: SessionRecord | 'unreadable';
 }
 
 export interface SessionIndex {
@@ -18,7 +18,7 @@ export interface SessionIndex {
   add(h: string, owner: SessionOwner): Promise<void>;
   remove(h: string, owner: SessionOwner): Promise<void>;
   /** The record of one session; undefined when it has ended. */
-  read(h: string): Promise<SessionRecord | undefined>;
+  read(h: string): Promise<FoundSession['record'] | undefined>;
   /** All sessions of a user, the oldest first. */
   bySubject(iss: string, sub: string): Promise<FoundSession[]>;
   /** All sessions of one session at the provider. */
@@ -35,7 +35,7 @@ export function createSessionIndex(options: {
 }): SessionIndex {
   const { store } = options;
 
-  async function read(h: string): Promise<SessionRecord | undefined> {
+  async function read(h: string): Promise<FoundSession['record'] | undefined> {
     const json = await store.readSession(h);
     return json === null ? undefined : parseRecord(json);
   }
@@ -75,11 +75,20 @@ export function nameOf(parts: readonly string[]): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('base64url');
 }
 
-// A damaged record belongs to nobody; it must not keep anybody's session from being ended.
-function parseRecord(json: string): SessionRecord | undefined {
+function parseRecord(json: string): FoundSession['record'] {
   try {
-    return JSON.parse(json) as SessionRecord;
+    const value: unknown = JSON.parse(json);
+    return isRecord(value) ? value : 'unreadable';
   } catch {
-    return undefined;
+    return 'unreadable';
   }
+}
+
+// What sessions are found, chosen and listed by.
+function isRecord(value: unknown): value is SessionRecord {
+  const { iss, sub, device, createdAt, issuedAt } = Object(value) as Partial<Record<keyof SessionRecord, unknown>>;
+  return (
+    [iss, sub, device].every((member) => typeof member === 'string') &&
+    [createdAt, issuedAt].every((member) => typeof member === 'number')
+  );
 }

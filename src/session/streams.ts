@@ -4,6 +4,9 @@ import type { EndReason, Store, StoreMessage } from '../store/store.ts';
 import { watchSession } from './session-watch.ts';
 import type { ExpiryNotice, Lapse, SessionWatch } from './session-watch.ts';
 
+/** What a stream is: of each kind there may be so many. */
+export type StreamKind = 'events' | 'websocket';
+
 /** Why a stream is closed. `draining`: this process stops; the session lives on. */
 export type CloseReason = EndReason | Lapse | 'draining';
 
@@ -12,6 +15,7 @@ export type SessionNews = { what: 'refreshed' } | ({ what: 'expiring' } & Expiry
 
 /** Something that stays open as long as its session lives. Neither function may throw. */
 export interface SessionStream {
+  readonly kind: StreamKind;
   tell(news: SessionNews): void;
   /** Called at most once, and not after it has left. */
   close(reason: CloseReason): void;
@@ -20,12 +24,15 @@ export interface SessionStream {
 export type StreamOpening =
   /** `leave` takes the stream out again; it may be called twice, and after the end. */
   | { kind: 'open'; leave: () => void }
-  /** `session`: this session has as many as it may. `process`: so has this process, or it is draining. */
+  /** `session`: this session has as many of this kind as it may. `process`: so has this process, or it is draining. */
   | { kind: 'full'; of: 'session' | 'process' };
 
 export interface Streams {
-  /** The caller has just found the session alive; the store is asked once more, because it may have ended since. */
-  open(h: string, stream: SessionStream): StreamOpening;
+  /**
+   * The caller has just found the session alive; the store is asked once more, because it may have ended since.
+   * `h` is undefined for a stream that needs no session: it hears of nothing but the end of this process.
+   */
+  open(h: string | undefined, stream: SessionStream): StreamOpening;
   /** Hears every message of the store. */
   notice(message: StoreMessage): void;
   /** Messages may have been missed: the store is asked about every session with streams. */
@@ -35,9 +42,14 @@ export interface Streams {
   drain(): void;
 }
 
+export interface StreamLimits {
+  perSession: number;
+  perProcess: number;
+}
+
 export interface StreamsOptions {
   store: Pick<Store, 'load' | 'listening'>;
-  limits: { perSession: number; perProcess: number };
+  limits: Record<StreamKind, StreamLimits>;
   /** Epoch ms. */
   now: () => number;
   random: () => number;
@@ -45,18 +57,25 @@ export interface StreamsOptions {
 
 interface Entry {
   streams: Set<SessionStream>;
-  watch: SessionWatch;
+  /** Undefined for the streams without a session. */
+  watch: SessionWatch | undefined;
 }
 
 export function createStreams({ store, limits, now, random }: StreamsOptions): Streams {
-  const entries = new Map<string, Entry>();
-  let openInAll = 0;
+  const entries = new Map<string | undefined, Entry>();
+  const openInAll: Record<StreamKind, number> = { events: 0, websocket: 0 };
   let draining = false;
 
-  function entryOf(h: string): Entry {
+  function entryOf(h: string | undefined): Entry {
     const existing = entries.get(h);
     if (existing !== undefined) return existing;
-    const watch = watchSession({
+    const entry = { streams: new Set<SessionStream>(), watch: h === undefined ? undefined : watch(h) };
+    entries.set(h, entry);
+    return entry;
+  }
+
+  function watch(h: string): SessionWatch {
+    return watchSession({
       h,
       store,
       now,
@@ -64,43 +83,49 @@ export function createStreams({ store, limits, now, random }: StreamsOptions): S
       onExpiring: (notice) => tellAll(h, { what: 'expiring', ...notice }),
       onLapse: (reason) => endAll(h, reason),
     });
-    const entry = { streams: new Set<SessionStream>(), watch };
-    entries.set(h, entry);
-    return entry;
+  }
+
+  function isFull(h: string | undefined, kind: StreamKind): 'session' | 'process' | false {
+    const { perSession, perProcess } = limits[kind];
+    if (draining || openInAll[kind] >= perProcess) return 'process';
+    if (h === undefined) return false;
+    let open = 0;
+    for (const stream of entries.get(h)?.streams ?? []) if (stream.kind === kind) open += 1;
+    return open >= perSession && 'session';
   }
 
   function tellAll(h: string, news: SessionNews): void {
     for (const stream of entries.get(h)?.streams ?? []) stream.tell(news);
   }
 
-  function endAll(h: string, reason: CloseReason): void {
+  function endAll(h: string | undefined, reason: CloseReason): void {
     const entry = entries.get(h);
     if (entry === undefined) return;
     entries.delete(h);
-    entry.watch.stop();
-    openInAll -= entry.streams.size;
+    entry.watch?.stop();
+    for (const { kind } of entry.streams) openInAll[kind] -= 1;
     const closing = [...entry.streams];
     // Whoever leaves on being closed must find itself gone already, or it would be counted twice.
     entry.streams.clear();
     for (const stream of closing) stream.close(reason);
   }
 
-  function leave(h: string, entry: Entry, stream: SessionStream): void {
+  function leave(h: string | undefined, entry: Entry, stream: SessionStream): void {
     if (!entry.streams.delete(stream)) return;
-    openInAll -= 1;
+    openInAll[stream.kind] -= 1;
     if (entry.streams.size > 0) return;
-    entry.watch.stop();
+    entry.watch?.stop();
     entries.delete(h);
   }
 
   return {
     open(h, stream) {
-      if (draining || openInAll >= limits.perProcess) return { kind: 'full', of: 'process' };
-      if ((entries.get(h)?.streams.size ?? 0) >= limits.perSession) return { kind: 'full', of: 'session' };
+      const full = isFull(h, stream.kind);
+      if (full !== false) return { kind: 'full', of: full };
       const entry = entryOf(h);
       entry.streams.add(stream);
-      openInAll += 1;
-      const notice = entry.watch.imminent();
+      openInAll[stream.kind] += 1;
+      const notice = entry.watch?.imminent();
       if (notice !== undefined) stream.tell({ what: 'expiring', ...notice });
       return { kind: 'open', leave: () => leave(h, entry, stream) };
     },
@@ -119,7 +144,7 @@ export function createStreams({ store, limits, now, random }: StreamsOptions): S
     },
 
     silence() {
-      for (const { watch } of entries.values()) watch.look();
+      for (const { watch } of entries.values()) watch?.look();
     },
 
     endAll,

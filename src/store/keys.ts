@@ -7,11 +7,6 @@ export const messagesChannel = 'postern:messages';
 export const tokensKey = (h: string) => `postern:{${h}}:tokens`;
 export const sessionKey = (h: string) => `postern:{${h}}:session`;
 
-/** Things that may happen once; the key names its kind, such as `tx:…`. */
-export const claimKey = (key: string) => `postern:${key}`;
-
-/** Sessions of one user, or of one session at the provider; and what has been noted of either. The key names its kind, such as `sub:…` or `ended:…`. */
-export const indexKey = (key: string) => `postern:${key}`;
-export const markKey = (key: string) => `postern:${key}`;
-
-export const logoutTicketKey = (key: string) => `postern:logout:${key}`;
+/** Everything that is not one session's record. The name begins with its kind, so that no two kinds meet: `tx:…` is claimed, `sub:…` an index, `ended:…` a mark. */
+export const namedKey = (name: string) => `postern:${name}`;
+export const logoutTicketKey = (name: string) => namedKey(`logout:${name}`);

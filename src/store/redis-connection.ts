@@ -169,7 +169,8 @@ export function createRedisConnection(options: RedisConnectionOptions) {
   };
 }
 
-function createLink(options: LinkOptions & { random: () => number }): RedisLink {
+/** The connections that the settings call for. `random` is in [0, 1). */
+export function createLink(options: LinkOptions & { random: () => number }): RedisLink {
   const { cluster } = options.settings;
   return cluster === undefined ? createServerLink(options) : createClusterLink({ ...options, nodes: cluster.nodes });
 }
@@ -178,8 +179,8 @@ function isRefusal(error: Error): boolean {
   return error.message.startsWith('NOPERM');
 }
 
-// The driver's errors carry the command they belong to, and AUTH's arguments are the password.
-function withoutArguments(error: unknown): Error {
+/** What the driver threw, fit to be told: its errors carry the command they belong to, and AUTH's arguments are the password. */
+export function withoutArguments(error: unknown): Error {
   if (!(error instanceof Error)) return new Error(String(error));
   if ('command' in error) delete error.command;
   return error;

@@ -11,7 +11,7 @@ export interface Script {
   sha1: string;
 }
 
-function script(...parts: string[]): Script {
+export function script(...parts: string[]): Script {
   const lua = parts.join('\n');
   return { lua, sha1: createHash('sha1').update(lua).digest('hex') };
 }

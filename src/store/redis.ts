@@ -1,5 +1,5 @@
 // The store in Redis (or Valkey), for several processes and restarts: each operation is one script, each script one round trip.
-import { claimKey, indexKey, logoutTicketKey, markKey, messagesChannel, sessionKey, tokensKey } from './keys.ts';
+import { logoutTicketKey, messagesChannel, namedKey, sessionKey, tokensKey } from './keys.ts';
 import { createListeners, parseMessage } from './messages.ts';
 import { createRedisConnection, type RedisConnectionOptions } from './redis-connection.ts';
 import { toBeginOutcome, toCommitOutcome, toEndIfOutcome, toLoaded, toMembers, toText } from './redis-replies.ts';
@@ -79,28 +79,28 @@ export function createRedisStore(options: RedisStoreOptions): Store {
     },
 
     async claimOnce(key, claimant, ttlSeconds) {
-      const [claimed] = await redis.run(scripts.claim, [claimKey(key)], [claimant, whole(ttlSeconds)]);
+      const [claimed] = await redis.run(scripts.claim, [namedKey(key)], [claimant, whole(ttlSeconds)]);
       return claimed === 1;
     },
 
     async indexAdd(key, h, absoluteMs) {
-      await redis.run(scripts.indexAdd, [indexKey(key)], [h, whole(absoluteMs)]);
+      await redis.run(scripts.indexAdd, [namedKey(key)], [h, whole(absoluteMs)]);
     },
 
     async indexFind(key) {
-      return toMembers(await redis.run(scripts.indexFind, [indexKey(key)]));
+      return toMembers(await redis.run(scripts.indexFind, [namedKey(key)]));
     },
 
     async indexRemove(key, h) {
-      await redis.run(scripts.indexRemove, [indexKey(key)], [h]);
+      await redis.run(scripts.indexRemove, [namedKey(key)], [h]);
     },
 
     async mark(key, at, ttlSeconds) {
-      await redis.run(scripts.mark, [markKey(key)], [whole(at), whole(ttlSeconds)]);
+      await redis.run(scripts.mark, [namedKey(key)], [whole(at), whole(ttlSeconds)]);
     },
 
     async marked(key) {
-      const text = toText(await redis.run(scripts.read, [markKey(key)]));
+      const text = toText(await redis.run(scripts.read, [namedKey(key)]));
       return text === null ? null : Number(text);
     },
 

@@ -1,7 +1,10 @@
 // The counters that operators look at first. They are counted where an outcome is switched over, never inside the steps.
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { AggregatorRegistry, Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 
 export type Metrics = ReturnType<typeof createMetrics>;
+
+/** What one process has counted, as it travels to another. */
+export type Figures = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
 
 /** All metrics of one process, in a registry of their own so that tests do not share them. */
 export function createMetrics() {
@@ -56,6 +59,25 @@ export function createMetrics() {
       labelNames: ['outcome'] as const,
       registers,
     }),
+    certificateReloads: new Counter({
+      name: 'postern_tls_certificate_reloads_total',
+      help: 'Changes of the certificate of our own in its files, by whether they were taken over.',
+      labelNames: ['outcome'] as const,
+      registers,
+    }),
+    certificateNotAfter: new Gauge({
+      name: 'postern_tls_certificate_not_after_seconds',
+      help: 'When the certificate in use ends, as Unix time.',
+      labelNames: ['host'] as const,
+      // Of several workers the one that is worst off.
+      aggregator: 'min',
+      registers,
+    }),
+    workerReplacements: new Counter({
+      name: 'postern_worker_replacements_total',
+      help: 'Workers that have ended by themselves and were replaced.',
+      registers,
+    }),
     crossSiteRejections: new Counter({
       name: 'postern_csrf_rejections_total',
       help: 'Requests refused by the cross-site rule.',
@@ -72,9 +94,44 @@ export function createMetrics() {
       labelNames: ['http_route', 'code'] as const,
       registers,
     }),
+    replays: new Counter({
+      name: 'postern_upstream_replays_total',
+      help: 'Calls sent again with another token after a 401, by route and by whether the upstream took it.',
+      labelNames: ['http_route', 'outcome'] as const,
+      registers,
+    }),
+    retries: new Counter({
+      name: 'postern_upstream_retries_total',
+      help: 'Calls sent again because their idle connection was closed under them, by route.',
+      labelNames: ['http_route'] as const,
+      registers,
+    }),
+    shed: new Counter({
+      name: 'postern_requests_shed_total',
+      help: 'Requests refused because there were too many, by route and code.',
+      labelNames: ['http_route', 'code'] as const,
+      registers,
+    }),
     eventStreams: new Gauge({
       name: 'postern_event_streams',
       help: 'Event streams that are open.',
+      registers,
+    }),
+    websockets: new Gauge({
+      name: 'postern_websockets',
+      help: 'WebSockets that are open.',
+      registers,
+    }),
+    websocketRefusals: new Counter({
+      name: 'postern_websocket_refusals_total',
+      help: 'WebSocket handshakes that did not come about, by code; upstream: it said no itself.',
+      labelNames: ['code'] as const,
+      registers,
+    }),
+    websocketCloses: new Counter({
+      name: 'postern_websocket_closes_total',
+      help: 'WebSockets that were open and are no more, by who or what ended them.',
+      labelNames: ['reason'] as const,
       registers,
     }),
     degraded: new Gauge({
@@ -84,4 +141,15 @@ export function createMetrics() {
       registers,
     }),
   };
+}
+
+/** Several processes as one, in Prometheus' text format: what they have counted is added up. */
+export function expositionOf(figures: readonly Figures[]): Promise<string> {
+  return AggregatorRegistry.aggregate([...figures]).metrics();
+}
+
+/** What stays counted when a process has ended, added up: without it counters would fall, which reads as a restart of everything. */
+export function countedBy(figures: readonly Figures[]): Promise<Figures> {
+  const counted = figures.map((process) => process.filter(({ type }) => String(type) !== 'gauge'));
+  return AggregatorRegistry.aggregate(counted).getMetricsAsJSON();
 }

@@ -18,6 +18,11 @@ export interface AccessTokens {
   forCall(sessionId: string, call: { needsToken: boolean }): Promise<AccessTokenOutcome>;
   /** New tokens and claims now; within 5 s of the last refresh, what is there. */
   refreshNow(sessionId: string): Promise<AccessTokenOutcome>;
+  /**
+   * Another token for a call whose upstream has refused this session's: a newer one from the record, else, where it may, that of a refresh if the last is
+   * 60 s past. `unchanged`: there is none.
+   */
+  forReplay(refused: OpenedSession, call: { mayRefresh: boolean }): Promise<AccessTokenOutcome | { kind: 'unchanged' }>;
   remainingMs(session: OpenedSession): Remaining;
   /** Wakes those who wait for another process. */
   notice(message: StoreMessage): void;
@@ -39,6 +44,7 @@ export interface AccessTokensOptions {
 const callerWaitsMs = 15_000;
 const retryAfterPatienceMs = 5_000;
 const refreshNowEveryMs = 5_000;
+const refreshForReplayEveryMs = 60_000;
 
 export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
   const { vault, refreshBeforeMs, now } = options;
@@ -91,6 +97,16 @@ export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
       if (loaded.kind !== 'active' || loaded.session.tokens.refreshToken === undefined) return loaded;
       const { session } = loaded;
       if (storeTime(session) - session.record.refreshedAt < refreshNowEveryMs) return loaded;
+      return patiently(refresh(session));
+    },
+
+    async forReplay(refused, { mayRefresh }) {
+      const loaded = await load(refused.sessionId);
+      if (loaded.kind !== 'active') return loaded;
+      const { session } = loaded;
+      if (session.record.revision > refused.record.revision) return loaded;
+      const isTooSoon = storeTime(session) - session.record.refreshedAt < refreshForReplayEveryMs;
+      if (!mayRefresh || isTooSoon || session.tokens.refreshToken === undefined) return { kind: 'unchanged' };
       return patiently(refresh(session));
     },
 

@@ -6,6 +6,7 @@ import type { OpenedSession, VaultOutcome } from './opened-session.ts';
 
 /** However alive the messages are: what somebody changes in the store by hand shows after this. */
 const lifeMs = 5_000;
+const sweepEveryMs = 1_000;
 
 export interface NearCache {
   get(h: string): OpenedSession | undefined;
@@ -13,10 +14,13 @@ export interface NearCache {
   load(h: string, read: () => Promise<VaultOutcome>): Promise<VaultOutcome>;
   /** Keeps a session that a store operation has just brought back. */
   keep(session: OpenedSession): void;
-  forget(h: string): void;
-  notice(message: StoreMessage): void;
+  /** Gives what was kept. */
+  forget(h: string): OpenedSession | undefined;
+  /** News of a session that lives on. */
+  notice(message: Exclude<StoreMessage, { what: 'ended' }>): void;
   /** Messages may have been missed. */
   silence(): void;
+  close(): void;
 }
 
 interface Load {
@@ -33,6 +37,11 @@ export function createNearCache(options: {
   const { store, now } = options;
   const entries = new LRUCache<string, { session: OpenedSession; until: number }>({ max: options.maxEntries });
   const loads = new Map<string, Load>();
+
+  // Nobody may ever ask for a session again, and tokens in clear are not to lie about until its place is needed.
+  const sweeper = setInterval(() => {
+    for (const [h, { until }] of entries.entries()) if (now() >= until) entries.delete(h);
+  }, sweepEveryMs).unref();
 
   function keep(session: OpenedSession): void {
     if (!store.listening()) return;
@@ -80,8 +89,10 @@ export function createNearCache(options: {
     keep,
 
     forget(h) {
+      const kept = entries.get(h);
       entries.delete(h);
       overtake(h);
+      return kept?.session;
     },
 
     notice(message) {
@@ -96,6 +107,10 @@ export function createNearCache(options: {
     silence() {
       entries.clear();
       for (const load of loads.values()) load.overtaken = true;
+    },
+
+    close() {
+      clearInterval(sweeper);
     },
   };
 }

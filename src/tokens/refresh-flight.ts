@@ -3,13 +3,13 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { PosternError, storeAway } from '../errors.ts';
 import type { Provider, RefreshOutcome } from '../oidc/provider.ts';
+import { timeLimit } from '../oidc/time-limit.ts';
 import type { Tokens, TokenSet } from '../oidc/token-set.ts';
 import type { AttemptRef, BeginOutcome, CommitOutcome, LoadedRecord, Store, StoreMessage } from '../store/store.ts';
 import { StoreUnavailable } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import { providerAway } from './access-token-outcome.ts';
-import type { AccessTokenOutcome } from './access-token-outcome.ts';
+import { providerAway, type AccessTokenOutcome } from './access-token-outcome.ts';
 import { createBackOff } from './back-off.ts';
 import type { OpenedSession } from './opened-session.ts';
 import type { TokenVault } from './token-vault.ts';
@@ -139,7 +139,7 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
 
   async function askProvider(tokens: Tokens): Promise<RefreshOutcome> {
     const startedAt = now();
-    const signal = AbortSignal.timeout(tokenCallMs);
+    const signal = timeLimit(tokenCallMs);
     const answer = await provider.refresh(tokens, signal);
     const isUnanswered = answer.kind === 'unavailable' && answer.sent && !answer.answered;
     if (!isUnanswered || now() - startedAt + resendAfterMs + resendNeedsMs > tokenCallMs) return answer;

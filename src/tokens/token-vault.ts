@@ -25,13 +25,16 @@ export interface TokenVault extends StoreListener {
   /** Seals tokens as the content of a revision, for a commit. */
   seal(session: Pick<OpenedSession, 'sessionId' | 'h'>, revision: number, tokens: Tokens): string;
   /** Notes activity: decides by itself whether it is time, never awaited, never throws. */
-  slide(session: OpenedSession): void;
+  slide(session: Activity): void;
   /** The store has ended a session in a way of its own (`endIf`): forgets it here. */
   ended(h: string, reason: EndReason): void;
   /** Ends a session. `pending`: the store is away; the session is refused here at once and its deletion is tried again. */
   end(h: string, reason: EndReason): Promise<'ended' | 'pending'>;
   close(): void;
 }
+
+/** What of a session is kept where its activity is noted for hours: no token. */
+export type Activity = Pick<OpenedSession, 'h' | 'record' | 'offsetMs'>;
 
 export interface TokenVaultOptions {
   store: Store;
@@ -45,6 +48,8 @@ export interface TokenVaultOptions {
   nearCache: { enabled: boolean; maxEntries: number };
   /** A session was ended by this process, store or no store: for what is open of it here. */
   onEnd: (h: string, reason: EndReason) => void;
+  /** A session was ended, by whichever process, that this one still held opened: what needs its tokens is done now or never. */
+  onHeldEnd: (session: OpenedSession, reason: EndReason) => void;
   now: () => number;
   metrics: Metrics;
   log: Logger;
@@ -90,6 +95,23 @@ export function createTokenVault(options: TokenVaultOptions): TokenVault {
     const session = failover.hasEnded(h) ? null : open(sessionId, h, record);
     if (session !== null) nearCache?.keep(session);
     return session;
+  }
+
+  async function endInStore(h: string, reason: EndReason): Promise<'ended' | 'pending'> {
+    try {
+      if (await store.end(h, reason)) metrics.logouts.inc({ reason });
+      failover.ended(h, reason, 'confirmed');
+      return 'ended';
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) throw error;
+      metrics.storeErrors.inc();
+      options.log.warn(
+        { err: error },
+        'a session was ended while the store is away: refused here, deletion is retried',
+      );
+      failover.ended(h, reason, 'pending');
+      return 'pending';
+    }
   }
 
   return {
@@ -144,31 +166,29 @@ export function createTokenVault(options: TokenVaultOptions): TokenVault {
     },
 
     async end(h, reason) {
-      nearCache?.forget(h);
+      const held = nearCache?.forget(h);
       options.onEnd(h, reason);
-      try {
-        if (await store.end(h, reason)) metrics.logouts.inc({ reason });
-        failover.ended(h, reason, 'confirmed');
-        return 'ended';
-      } catch (error) {
-        if (!(error instanceof StoreUnavailable)) throw error;
-        metrics.storeErrors.inc();
-        options.log.warn(
-          { err: error },
-          'a session was ended while the store is away: refused here, deletion is retried',
-        );
-        failover.ended(h, reason, 'pending');
-        return 'pending';
-      }
+      const outcome = await endInStore(h, reason);
+      if (held !== undefined) options.onHeldEnd(held, reason);
+      return outcome;
     },
 
     message(message) {
-      nearCache?.notice(message);
-      if (message.what === 'ended') failover.ended(message.h, message.reason, 'confirmed');
+      if (message.what !== 'ended') {
+        nearCache?.notice(message);
+        return;
+      }
+      const { h, reason } = message;
+      const held = nearCache?.forget(h);
+      failover.ended(h, reason, 'confirmed');
+      if (held !== undefined) options.onHeldEnd(held, reason);
     },
 
     silence: () => nearCache?.silence(),
     reconnect: () => failover.reconnect(),
-    close: () => failover.close(),
+    close() {
+      nearCache?.close();
+      failover.close();
+    },
   };
 }

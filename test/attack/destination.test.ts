@@ -150,9 +150,17 @@ describe('nothing in a request changes where its token goes (TK-16, BFF-12)', ()
 
   test('CONNECT and upgrades open no tunnel', async () => {
     expect(await send(authority(), { method: 'CONNECT' })).toBe(405);
-    for (const target of ['/api/x', `http://${authority()}/`, `//${authority()}/`]) {
-      const upgrade = ['Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: eDM='];
-      expect(await send(target, { lines: upgrade })).toBe(400);
+    const targets = { '/api/x': 404, [`http://${authority()}/`]: 400, [`//${authority()}/`]: 400 };
+    for (const [target, status] of Object.entries(targets)) {
+      const handshake = [
+        'Upgrade: websocket',
+        'Sec-WebSocket-Version: 13',
+        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+      ];
+      for (const connection of ['Upgrade', 'keep-alive, Upgrade']) {
+        expect(await send(target, { lines: [...handshake, `Connection: ${connection}`] })).toBe(status);
+      }
+      expect(await send(target, { lines: handshake })).toBe(400);
     }
     expectNoStray();
   });

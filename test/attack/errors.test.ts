@@ -13,16 +13,20 @@ import { startRelyingParty } from '../support/relying-party.ts';
 import type { RelyingParty } from '../support/relying-party.ts';
 import { HostileUpstream } from '../support/upstream.ts';
 
+const challenge = 'WWW-Authenticate: Bearer error="insufficient_user_authentication", max_age=60';
+
 let redis: RedisServer;
 let broken: HostileUpstream;
 let silent: HostileUpstream;
+let stepUp: HostileUpstream;
 let party: RelyingParty;
 
 beforeAll(async () => {
-  [redis, broken, silent] = await Promise.all([
+  [redis, broken, silent, stepUp] = await Promise.all([
     startRedis(),
     HostileUpstream.start((socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n')),
     HostileUpstream.start(() => undefined),
+    HostileUpstream.start((socket) => socket.end(`HTTP/1.1 401 No\r\n${challenge}\r\nContent-Length: 0\r\n\r\n`)),
   ]);
   party = await startRelyingParty({
     config: (_op, api) => ({
@@ -31,8 +35,11 @@ beforeAll(async () => {
       limits: { streams: 1 },
       routes: [
         { path: '/api', upstream: api.url },
+        { path: '/admin', upstream: api.url, require: { roles: ['admin'] } },
+        { path: '/small', upstream: api.url, auth: 'none', limits: { body: '1b' } },
         { path: '/closed', upstream: 'http://127.0.0.1:9', auth: 'none' },
         { path: '/broken', upstream: broken.url, auth: 'none' },
+        { path: '/step-up', upstream: stepUp.url, stepUp: { maxAge: true } },
         { path: '/silent', upstream: silent.url, auth: 'none', timeout: { headers: '1s' } },
       ],
     }),
@@ -40,7 +47,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await party[Symbol.asyncDispose]();
-  await Promise.all([broken.stop(), silent.stop(), redis[Symbol.asyncDispose]()]);
+  await Promise.all([broken.stop(), silent.stop(), stepUp.stop(), redis[Symbol.asyncDispose]()]);
 });
 
 async function raw(lines: string[], target = '/api/x', host = ''): Promise<RawAnswer> {
@@ -95,6 +102,9 @@ const asScript: Partial<Record<ErrorCode, () => Promise<BrowserAnswer>>> = {
   session_expired: async () => (await signedOutBrowser()).fetch('/api/x'),
   csrf_rejected: async () =>
     (await party.signedInBrowser()).fetch('/api/x', { headers: { 'sec-fetch-site': 'cross-site' } }),
+  step_up_required: async () => (await party.signedInBrowser()).fetch('/step-up/x'),
+  forbidden: async () => (await party.signedInBrowser()).fetch('/admin/x'),
+  payload_too_large: () => party.openBrowser().fetch('/small/x', { method: 'POST', body: 'too much' }),
   navigation_required: () => party.openBrowser().fetch('/bff/login'),
   no_route: () => party.openBrowser().fetch('/nowhere'),
   method_not_allowed: () => party.openBrowser().fetch('/bff/session', { method: 'DELETE' }),
@@ -182,7 +192,7 @@ describe('an error for a script is problem+json with type, title, status, code a
       title: titleOf(code),
       status,
       code,
-      ...(status === 401 ? { loginUrl: '/bff/login' } : {}),
+      ...(status === 401 ? { loginUrl: `/bff/login${code === 'step_up_required' ? '?max_age=60' : ''}` } : {}),
     });
     expect(answer).toMatchObject({ status, headers: { 'cache-control': 'no-store', vary: 'Cookie' } });
     expect(answer.headers['retry-after'] !== undefined).toBe(status === 503);

@@ -15,12 +15,14 @@ import { createRedisMeter } from './redis-cost.ts';
 import { measureRefreshBursts } from './refresh-burst.ts';
 import { printBursts, printHeading, printRedisCommands, printStarts, printTable } from './report.ts';
 import { summarize, summarizeBaseline } from './report.ts';
+import { measureSizing } from './sizing.ts';
 import { measureStarts } from './starts.ts';
 import { checkAnswer, startBare, startNginx, startObviousBuild } from './variants.ts';
 import type { Running } from './variants.ts';
 
-const usage = `npm run bench -- [--quick] [--json FILE]
+const usage = `npm run bench -- [--quick] [--sizing | --json FILE]
   --quick      the essential variants, in about a minute; for a first look, not for a claim
+  --sizing     instead of all that, the memory that sessions take
   --json FILE  where the figures go; a new file in the temporary directory unless given`;
 
 interface Extent extends Schedule {
@@ -148,7 +150,8 @@ function progress(text: string): void {
 
 function readOptions() {
   try {
-    return parseArgs({ options: { quick: { type: 'boolean', default: false }, json: { type: 'string' } } }).values;
+    const flag = { type: 'boolean', default: false } as const;
+    return parseArgs({ options: { quick: flag, sizing: flag, json: { type: 'string' } } }).values;
   } catch (error) {
     console.error(`${(error as Error).message}\n${usage}`);
     process.exit(64);
@@ -156,8 +159,12 @@ function readOptions() {
 }
 
 const options = readOptions();
-if (process.platform !== 'linux') {
-  console.error('CPU time is read from /proc: the benchmark runs on Linux only');
-  process.exit(1);
+if (options.sizing) {
+  await measureSizing(options.quick ? { sessions: 10_000, opened: 10_000 } : { sessions: 100_000, opened: 20_000 });
+} else {
+  if (process.platform !== 'linux') {
+    console.error('CPU time is read from /proc: the benchmark runs on Linux only');
+    process.exit(1);
+  }
+  await measure(options.quick ? quick : full, options.json ?? join(tmpdir(), `postern-bench-${process.pid}.json`));
 }
-await measure(options.quick ? quick : full, options.json ?? join(tmpdir(), `postern-bench-${process.pid}.json`));

@@ -1,9 +1,12 @@
 // A campaign: fault after fault over a living house, and a table of what users saw of each.
+import { setTimeout as pause } from 'node:timers/promises';
 import { until } from '../support/until.ts';
 import { gatherCrowd } from './crowd.ts';
 import type { Sight } from './crowd.ts';
 import type { Fault } from './faults.ts';
 import { startHouse } from './house.ts';
+
+const faultLastsMs = 4_000;
 
 export interface Finding {
   fault: Fault;
@@ -27,7 +30,9 @@ export async function runCampaign(faults: readonly Fault[], users: number): Prom
       await until(() => crowd.isWell(), 40_000);
       await crowd.logOutOne();
       crowd.look();
-      await fault.run(house);
+      await fault.begin(house);
+      await pause(faultLastsMs);
+      await fault.mend(house);
       const mendedAt = performance.now();
       await until(() => crowd.isWell(), 40_000);
       findings.push({ fault, sight: crowd.look(), recoveredAfterMs: performance.now() - mendedAt });

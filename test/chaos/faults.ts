@@ -1,110 +1,97 @@
-// What goes wrong: each fault begins, lasts, and is mended. `mayEndSessions` marks those in which the provider may have rotated a token that nobody can ever learn of.
-import type { House } from './house.ts';
-import { lasting } from './house.ts';
+// What goes wrong, and how it is mended. The campaign goes through the list one by one; the commands begin and mend them at any moment.
+import type { House, Replica } from './house.ts';
+
+/** Where it goes wrong: at most one fault at a time in each place. */
+export type Place = 'way to Redis' | 'Redis' | 'provider' | 'replica';
 
 export interface Fault {
   name: string;
+  place: Place;
+  /** The replica that does not answer meanwhile. */
+  stops?: number;
+  /** The provider may have rotated a token that nobody can ever learn of. */
   mayEndSessions?: true;
-  run(house: House): Promise<void>;
+  /** May be a promise. */
+  begin(house: House): unknown;
+  mend(house: House): unknown;
 }
 
-const lastsMs = 4_000;
-
-function onEveryLink(name: string, begin: (link: House['replicas'][number]['link']) => void): Fault {
+function onEveryWay(name: string, begin: (link: Replica['link']) => void): Fault {
   return {
     name,
-    async run({ replicas }) {
-      for (const { link } of replicas) begin(link);
-      await lasting(lastsMs);
-      for (const { link } of replicas) link.heal();
-    },
+    place: 'way to Redis',
+    begin: ({ replicas }) => replicas.forEach(({ link }) => begin(link)),
+    mend: ({ replicas }) => replicas.forEach(({ link }) => link.heal()),
   };
 }
 
 export const faults: readonly Fault[] = [
-  onEveryLink('Redis connections cut', (link) => link.cut()),
-  onEveryLink('Redis silent, connections open', (link) => link.silence()),
-  onEveryLink('Redis 100 ms slower', (link) => link.delay(100)),
-  onEveryLink('messages lost without a trace', (link) => link.silenceSubscribers()),
+  onEveryWay('Redis connections cut', (link) => link.cut()),
+  onEveryWay('Redis connections reset, once', (link) => link.reset()),
+  onEveryWay('Redis silent, connections open', (link) => link.silence()),
+  onEveryWay('Redis 100 ms slower', (link) => link.delay(100)),
+  onEveryWay('messages lost without a trace', (link) => link.silenceSubscribers()),
   {
     name: 'one replica cut off from Redis',
-    async run({ replicas }) {
-      replicas[0]!.link.cut();
-      await lasting(lastsMs);
-      replicas[0]!.link.heal();
-    },
+    place: 'way to Redis',
+    begin: ({ replicas }) => replicas[0]!.link.cut(),
+    mend: ({ replicas }) => replicas[0]!.link.heal(),
   },
   {
     name: 'Redis restarted',
-    async run({ redis }) {
-      await redis.stop();
-      await lasting(lastsMs);
-      await redis.start();
-    },
+    place: 'Redis',
+    begin: ({ redis }) => redis.stop(),
+    mend: ({ redis }) => redis.start(),
   },
   {
     name: 'Redis stopped by SIGSTOP',
-    async run({ redis }) {
-      redis.freeze();
-      await lasting(lastsMs);
-      redis.thaw();
-    },
+    place: 'Redis',
+    begin: ({ redis }) => redis.freeze(),
+    mend: ({ redis }) => redis.thaw(),
   },
   {
     name: 'Redis full (OOM)',
-    async run({ redis }) {
-      await redis.command('CONFIG', 'SET', 'maxmemory', '1mb');
-      await lasting(lastsMs);
-      await redis.command('CONFIG', 'SET', 'maxmemory', '0');
-    },
+    place: 'Redis',
+    begin: ({ redis }) => redis.command('CONFIG', 'SET', 'maxmemory', '1mb'),
+    mend: ({ redis }) => redis.command('CONFIG', 'SET', 'maxmemory', '0'),
   },
   {
     name: 'Redis a read-only replica',
-    async run({ redis }) {
-      await redis.command('REPLICAOF', '127.0.0.1', '1');
-      await lasting(lastsMs);
-      await redis.command('REPLICAOF', 'NO', 'ONE');
-    },
+    place: 'Redis',
+    begin: ({ redis }) => redis.command('REPLICAOF', '127.0.0.1', '1'),
+    mend: ({ redis }) => redis.command('REPLICAOF', 'NO', 'ONE'),
   },
   {
     name: 'provider answers 503',
-    async run({ provider }) {
-      provider.endpoints.behaviours.token.fail('unavailable');
-      await lasting(lastsMs);
-      provider.endpoints.behaviours.token.recover();
-    },
+    place: 'provider',
+    begin: ({ provider }) => provider.endpoints.behaviours.token.fail('unavailable'),
+    mend: ({ provider }) => provider.endpoints.behaviours.token.recover(),
   },
   {
     name: 'provider down',
-    async run({ provider }) {
-      await provider.goAway();
-      await lasting(lastsMs);
-      await provider.comeBack();
-    },
+    place: 'provider',
+    begin: ({ provider }) => provider.goAway(),
+    mend: ({ provider }) => provider.comeBack(),
   },
   {
     name: 'token endpoint takes 3 s',
-    async run({ provider }) {
-      provider.endpoints.behaviours.token.delayMs = 3_000;
-      await lasting(lastsMs);
-      provider.endpoints.behaviours.token.delayMs = 0;
-    },
+    place: 'provider',
+    begin: ({ provider }) => (provider.endpoints.behaviours.token.delayMs = 3_000),
+    mend: ({ provider }) => provider.endpoints.behaviours.token.recover(),
   },
   {
     name: 'a replica killed (kill -9) and replaced',
+    place: 'replica',
+    stops: 1,
     mayEndSessions: true,
-    async run(house) {
-      house.replicas[1]!.process.signal('SIGKILL');
-      await lasting(lastsMs);
-      await house.replace(1);
-    },
+    begin: ({ replicas }) => replicas[1]!.process.signal('SIGKILL'),
+    mend: (house) => house.replace(1),
   },
   {
     name: 'a replica stopped by SIGSTOP',
-    async run({ replicas }) {
-      replicas[2]!.process.signal('SIGSTOP');
-      await lasting(lastsMs);
-      replicas[2]!.process.signal('SIGCONT');
-    },
+    place: 'replica',
+    stops: 2,
+    begin: ({ replicas }) => replicas[2]!.process.signal('SIGSTOP'),
+    mend: ({ replicas }) => replicas[2]!.process.signal('SIGCONT'),
   },
 ];

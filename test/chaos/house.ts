@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { setTimeout as pause } from 'node:timers/promises';
+import { text } from 'node:stream/consumers';
 import { decodeJwt } from 'jose';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import type { FaultProxy } from '../support/fault-proxy.ts';
@@ -15,8 +15,6 @@ import { startRedis } from '../support/redis.ts';
 import type { RedisServer } from '../support/redis.ts';
 
 export const replicaCount = 3;
-/** Short, so that every fault meets refreshes. */
-const accessTokenTtlSeconds = 5;
 
 export interface Replica {
   process: PosternProcess;
@@ -28,21 +26,34 @@ export interface House {
   redis: RedisServer;
   provider: RealProvider;
   replicas: Replica[];
+  /** Logout tokens that the provider has sent, newest last; who takes one to a replica is free to choose which. */
+  logoutTokens: string[];
   /** A new process in the place of one that has died. */
   replace(index: number): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Starts everything. The API behind it answers with the name of the user whose token it was given. */
-export async function startHouse(): Promise<House> {
-  const api = createServer((request, response) => {
-    const token = String(request.headers.authorization).slice('Bearer '.length);
-    response.end(decodeJwt(token).sub);
+/** Starts everything. The API behind it answers with the name of the user whose token it was given. Tokens live short, so that every fault meets refreshes. */
+export async function startHouse({ accessTokenTtlSeconds = 5 } = {}): Promise<House> {
+  const logoutTokens: string[] = [];
+  const back = createServer((request, response) => {
+    if (request.url !== '/logout-token') {
+      response.end(decodeJwt(String(request.headers.authorization).slice('Bearer '.length)).sub);
+      return;
+    }
+    void text(request).then((form) => {
+      logoutTokens.push(new URLSearchParams(form).get('logout_token') ?? '');
+      response.end();
+    });
   }).listen(0, '127.0.0.1');
-  await once(api, 'listening');
-  const upstream = `http://127.0.0.1:${(api.address() as AddressInfo).port}`;
+  await once(back, 'listening');
+  const upstream = `http://127.0.0.1:${(back.address() as AddressInfo).port}`;
   const redis = await startRedis('--appendonly', 'yes', '--appendfsync', 'always');
-  const provider = await startRealProvider({ accessTokenTtlSeconds, audience: 'https://api.example.test' });
+  const provider = await startRealProvider({
+    accessTokenTtlSeconds,
+    audience: 'https://api.example.test',
+    backchannelLogoutUri: `${upstream}/logout-token`,
+  });
   const shared: ConfigInput = baseConfig(await freePort(), provider, {
     routes: [{ path: '/api', upstream }],
     log: { level: 'warn', format: 'json' },
@@ -68,6 +79,7 @@ export async function startHouse(): Promise<House> {
     redis,
     provider,
     replicas,
+    logoutTokens,
     async replace(index) {
       const replica = replicas[index]!;
       replica.process = await start(replica.link);
@@ -78,11 +90,8 @@ export async function startHouse(): Promise<House> {
       await Promise.all(replicas.map(({ link }) => link.close()));
       await provider.close();
       await redis[Symbol.asyncDispose]();
-      api.closeAllConnections();
-      api.close();
+      back.closeAllConnections();
+      back.close();
     },
   };
 }
-
-/** Lets a fault last. */
-export const lasting = (ms: number): Promise<void> => pause(ms);

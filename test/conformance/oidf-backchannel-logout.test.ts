@@ -59,16 +59,16 @@ test.each<[suffix: string, claim: string, forge: Forge]>([
 });
 
 test.each<[claim: string, forge: Forge]>([
-  ['a broken signature', (op) => op.logoutToken(both, { signature: 'broken' })],
-  ['a stranger’s key', (op) => op.logoutToken(both, { signature: 'unknown-key' })],
+  ['a broken signature (BCL-02)', (op) => op.logoutToken(both, { signature: 'broken' })],
+  ['a stranger’s key (BCL-02)', (op) => op.logoutToken(both, { signature: 'unknown-key' })],
   ['no exp (BCL-03)', claiming({ exp: undefined })],
   ['an exp that has passed (BCL-03)', claiming({ exp: seconds(-120) })],
-  ['no iat', claiming({ iat: undefined })],
-  ['an iat in the future', claiming({ iat: seconds(600), exp: seconds(700) })],
+  ['no iat (BCL-03)', claiming({ iat: undefined })],
+  ['an iat in the future (BCL-03)', claiming({ iat: seconds(600), exp: seconds(700) })],
   ['no aud (BCL-03)', claiming({ aud: undefined })],
   ['an audience of others as well (BCL-03)', claiming({ aud: ['postern', 'somebody-else'] })],
   ['neither sub nor sid (BCL-04)', claiming({ sub: undefined, sid: undefined })],
-  ['a sid that is no text', claiming({ sid: 7 })],
+  ['a sid that is no text (BCL-04)', claiming({ sid: 7 })],
   ['no jti', claiming({ jti: undefined })],
   ['events as a list (BCL-05)', claiming({ events: [event] })],
   ['events as text (BCL-05)', claiming({ events: event })],

@@ -29,7 +29,13 @@ test('a frame of the provider’s ends the session that it names, without a cook
   expect(party.op.endpoints.seen('revocation')).toEqual([]);
 });
 
-test('only pages of the provider may frame it', async () => {
+test('an address that was registered with a query of its own works as well (FCL-01)', async () => {
+  const browser = await login('s5');
+  expect((await frame(browser, { app: 'shop', iss: party.op.issuer, sid: 's5' })).status).toBe(200);
+  expect(await isIn(browser)).toBe(false);
+});
+
+test('only pages of the provider may frame it (HDR-01)', async () => {
   const { headers } = await frame(party.openBrowser(), '');
   expect(headers['content-security-policy']).toBe(`default-src 'none'; frame-ancestors ${party.op.issuer}`);
   expect(headers).not.toHaveProperty('x-frame-options');

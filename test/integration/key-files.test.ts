@@ -10,6 +10,7 @@ import { createLogger } from '../../src/telemetry/log.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { followKeyFiles } from '../../src/tokens/key-files.ts';
 import { createKeyRing } from '../../src/tokens/key-ring.ts';
+import { anotherLook } from '../support/another-look.ts';
 import { freePort } from '../support/free-port.ts';
 import { baseConfig, startPosternProcess } from '../support/postern.ts';
 import { until } from '../support/until.ts';
@@ -48,21 +49,6 @@ function follow(...names: string[]) {
   const reloads = async (outcome: string): Promise<number> =>
     (await metrics.keyReloads.get()).values.find(({ labels }) => labels.outcome === outcome)?.value ?? 0;
   return { ring, log, reloads };
-}
-
-/** Makes whoever follows the directory look again, and waits until they have: their timers are older than ours. */
-async function anotherLook(): Promise<void> {
-  let looked = false;
-  const watched = watchFiles({
-    files: [join(directory, 'any')],
-    pollMs: 60_000,
-    onChange: () => {
-      looked = true;
-    },
-  });
-  write('unrelated', '');
-  await until(() => looked);
-  watched.close();
 }
 
 const write = (name: string, content: string): void => writeFileSync(join(directory, name), content);
@@ -121,7 +107,7 @@ test.each([
     write('key', bad);
     await until(async () => (await reloads('refused')) > 0);
     expect(ring.signing().id).toBe(idOf(first));
-    await anotherLook();
+    await anotherLook(directory);
     write('key', second);
     await until(() => ring.signing().id === idOf(second));
     const errors = log.filter((line) => line.includes('"level":"error"'));

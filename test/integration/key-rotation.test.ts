@@ -140,6 +140,14 @@ test('a cookie under a key that was taken out: 401 session_required, nothing del
   expect((await browser.fetch('/api/x')).status).toBe(200);
 });
 
+test('an operator ends every session of everybody at once by putting other keys in the place of all (SES-09)', async () => {
+  const people = await Promise.all(['alice', 'bob'].map((user) => signIn(first, provider, user)));
+  for (const { ring } of [first, second]) ring.replace([newKey]);
+  expect((await Promise.all(people.map(answersOf))).flat()).toEqual([401, 401, 401, 401]);
+  const alice = await signIn(second, provider);
+  expect(await answersOf(alice)).toEqual([200, 200]);
+});
+
 test('a record under a key that this replica does not know: 401 here and counted, kept, and good on the others (S-17, S-22)', async () => {
   const alice = await signIn(second, provider);
   second.ring.replace([newKey, oldKey]);

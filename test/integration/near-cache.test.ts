@@ -47,6 +47,7 @@ async function startReplica(port: number): Promise<Replica> {
     lifetimes: { idleMs: 1_800_000, absoluteMs: 43_200_000 },
     nearCache: { enabled: true, maxEntries: 10_000 },
     onEnd: () => undefined,
+    onHeldEnd: () => undefined,
     tokensNeeded: true,
     now,
     metrics: createMetrics(),

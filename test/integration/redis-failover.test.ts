@@ -5,12 +5,10 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createRedisStore } from '../../src/store/redis.ts';
 import type { RedisSettings } from '../../src/store/redis-settings.ts';
-import { freePort } from '../support/free-port.ts';
-import { baseConfig, register, startPosternProcess, type PosternProcess } from '../support/postern.ts';
-import { startRealProvider, type RealProvider } from '../support/real-provider.ts';
 import { startRedisCluster } from '../support/redis-cluster.ts';
 import { startSentinelGroup } from '../support/redis-sentinel.ts';
 import type { RedisServer } from '../support/redis.ts';
+import { refreshesOf, withReplicas } from '../support/replicas.ts';
 import { signIn } from '../support/signed-in.ts';
 import { hearing } from '../support/stores.ts';
 import { until } from '../support/until.ts';
@@ -61,27 +59,10 @@ afterAll(() => {
   api.close();
 });
 
-async function withReplicas(
-  place: Redundant,
-  claim: (provider: RealProvider, replicas: PosternProcess[]) => Promise<void>,
-): Promise<void> {
-  const provider = await startRealProvider({ accessTokenTtlSeconds: 4, rotate: true });
-  const config = baseConfig(await freePort(), provider, {
-    redis: place.section,
-    routes: [{ path: '/api', upstream: apiUrl }],
-  });
-  register(provider, String(config['publicUrl']));
-  const replicas: PosternProcess[] = [];
-  try {
-    for (const listen of [config['listen'], '127.0.0.1:0']) {
-      replicas.push(await startPosternProcess({ ...config, listen }));
-    }
-    await claim(provider, replicas);
-  } finally {
-    await Promise.all(replicas.map((replica) => replica.stop()));
-    await provider.close();
-  }
-}
+const twoOn = (place: Redundant) => ({
+  count: 2,
+  config: { redis: place.section, routes: [{ path: '/api', upstream: apiUrl }] },
+});
 
 const recoverWithinMs = 10_000;
 const login = {
@@ -99,7 +80,7 @@ describe.each([
 ])('%s', (_name, start) => {
   test('100 calls over two replicas on one expired token: one token call, no failure, alive at the next expiry (SES-18, TK-04)', async () => {
     await using place = await start();
-    await withReplicas(place, async (provider, replicas) => {
+    await withReplicas(twoOn(place), async (provider, replicas) => {
       const alice = await signIn(replicas[0]!, provider);
       for (const round of [1, 2]) {
         await alice.untilExpired();
@@ -107,14 +88,14 @@ describe.each([
         const answers = await Promise.all(calls);
         expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
         expect(new Set(answers.map(({ body }) => body)).size).toBe(1);
-        expect(provider.endpoints.seen('token', 'refresh_token')).toHaveLength(round);
+        expect(refreshesOf(provider)).toHaveLength(round);
       }
     });
   }, 60_000);
 
   test('a killed primary logs nobody out: calls and logins succeed or get 503, and all is well within 10 s (ST-04, ST-07, ST-08)', async () => {
     await using place = await start();
-    await withReplicas(place, async (provider, replicas) => {
+    await withReplicas(twoOn(place), async (provider, replicas) => {
       const people = await Promise.all(['alice', 'bob'].map((user) => signIn(replicas[0]!, provider, user)));
       const primary = await place.primaryOf('postern:any');
       await until(async () => replicated(primary));

@@ -213,6 +213,19 @@ describe.each(['memory', 'redis'] as const)('with sessions in %s', (kind) => {
     },
   );
 
+  claim(
+    'a provider that says "come back tomorrow" is asked again after a minute (TK-09)',
+    async ({ provider, alice, refreshes }) => {
+      const headers = { 'retry-after': '86400' };
+      provider.endpoints.behaviours.token.fail({ error: 'temporarily_unavailable', status: 503, headers }, 1);
+      await alice.untilExpired();
+      expect((await alice.call('/api/x')).headers['retry-after']).toBe('60');
+      // The next one is told what is left of it, by the session's record.
+      expect(Number((await alice.call('/api/x')).headers['retry-after'])).toBeLessThanOrEqual(60);
+      expect(refreshes()).toBe(1);
+    },
+  );
+
   claim('a token that is still valid keeps working while the provider is down (OA-24)', async ({ provider, alice }) => {
     await provider.goAway();
     expect((await alice.call('/api/x')).status).toBe(200);

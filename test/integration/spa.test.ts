@@ -3,25 +3,11 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { get, navigation, script } from '../support/app-request.ts';
 import { startGate } from '../support/gate.ts';
 import type { Gate } from '../support/gate.ts';
-import { exchange, valuesOf } from '../support/raw-client.ts';
-import type { RawAnswer } from '../support/raw-client.ts';
+import { valuesOf } from '../support/raw-client.ts';
 import { RecordingUpstream } from '../support/upstream.ts';
-
-const navigation = [
-  'Sec-Fetch-Mode: navigate',
-  'Sec-Fetch-Dest: document',
-  'Sec-Fetch-Site: none',
-  'Accept: text/html',
-];
-const script = ['Sec-Fetch-Mode: no-cors', 'Sec-Fetch-Dest: script', 'Sec-Fetch-Site: same-origin'];
-
-async function get(gate: Gate, path: string, lines: string[] = navigation, method = 'GET'): Promise<RawAnswer> {
-  const head = [`${method} ${path} HTTP/1.1`, `Host: ${gate.host}`, 'Connection: close', ...lines];
-  const { answers } = await exchange(gate.address, `${head.join('\r\n')}\r\n\r\n`);
-  return answers[0]!;
-}
 
 describe('built files', () => {
   let root: string;
@@ -39,6 +25,17 @@ describe('built files', () => {
       writeFile(join(directory, 'main-component.js'), 'let c'),
       writeFile(join(directory, 'favicon.ico'), 'icon'),
       writeFile(join(directory, '.env'), 'SECRET'),
+      ...['.git', '.well-known', join('assets', 'i18n')].map((name) => mkdir(join(directory, name))),
+    ]);
+    await Promise.all([
+      writeFile(join(directory, '.git', 'config'), 'SECRET'),
+      writeFile(join(directory, '.well-known', 'assetlinks.json'), '[]'),
+      writeFile(join(directory, '.well-known', '.hidden'), 'SECRET'),
+      writeFile(join(directory, 'assets', 'i18n', 'de.json'), '{}'),
+      writeFile(join(directory, 'assets', 'icon-settings.svg'), '<svg/>'),
+      writeFile(join(directory, 'assets', 'photo-20261120.jpg'), ''),
+      writeFile(join(directory, 'assets', 'logo-Facebook.svg'), '<svg/>'),
+      writeFile(join(directory, 'chunk-K3J5HQ7A.js.map'), ''),
     ]);
     gate = await startGate({ spa: { directory } });
   });
@@ -62,7 +59,16 @@ describe('built files', () => {
   });
 
   test('every address of the app answers a navigation with the app', async () => {
-    for (const path of ['/cart', '/users/7', '/users/', '/a%20b?x=1']) {
+    for (const path of [
+      '/cart',
+      '/users/7',
+      '/users/',
+      '/a%20b?x=1',
+      '/users/jo.doe',
+      '/docs/v1.2',
+      '/a%2Fb',
+      '/assets',
+    ]) {
       const answer = await get(gate, path);
       expect([path, answer.status, answer.body]).toEqual([path, 200, '<!doctype html><title>App</title>']);
       expect(valuesOf(answer, 'cache-control')).toEqual(['no-cache']);
@@ -74,6 +80,12 @@ describe('built files', () => {
     for (const [path, lines] of [
       ['/cart', script],
       ['/assets/gone.js', navigation],
+      ['/assets/gone.js.map', navigation],
+      ['/favicon.ico/', script],
+      ['/%2Fetc%2Fpasswd', script],
+      ['/assets%2Findex-BcD3xYz_.js', script],
+      [`/${'x'.repeat(300)}.js`, navigation],
+      [`${'/x'.repeat(3_000)}.js`, navigation],
       ['/gone.png', script],
       ['/cart', ['Accept: */*']],
     ] as const) {
@@ -87,7 +99,13 @@ describe('built files', () => {
   test.each([
     ['/assets/index-BcD3xYz_.js', 'public, max-age=31536000, immutable'],
     ['/main.4f3a2b1c.js', 'public, max-age=31536000, immutable'],
+    ['/chunk-K3J5HQ7A.js.map', 'public, max-age=31536000, immutable'],
     ['/main-component.js', 'no-cache'],
+    ['/assets/i18n/de.json', 'no-cache'],
+    ['/assets/icon-settings.svg', 'no-cache'],
+    ['/assets/photo-20261120.jpg', 'no-cache'],
+    ['/assets/logo-Facebook.svg', 'no-cache'],
+    ['/.well-known/assetlinks.json', 'no-cache'],
     ['/favicon.ico', 'no-cache'],
     ['/index.html', 'no-cache'],
   ])('%s: %s', async (path, cacheControl) => {
@@ -112,17 +130,28 @@ describe('built files', () => {
       '/..%5csecret.txt',
       '/assets/%2e%2e/.env',
       '/%00',
+      '/index.html%00.js',
+      '/.git/config',
+      '/%2egit/config',
+      '/.well-known/.hidden',
+      '/assets/.well-known/x',
+      '//etc/passwd',
+      '/..%c0%af..%c0%afsecret.txt',
+      '/%252e%252e%252fsecret.txt',
+      '/....//secret.txt',
+      '/assets\\..\\..\\secret.txt',
+      '/..;/secret.txt',
     ]) {
       for (const lines of [navigation, script]) {
         const answer = await get(gate, path, lines);
         expect([path, [400, 404].includes(answer.status)]).toEqual([path, true]);
-        expect(answer.body).not.toContain('SECRET');
+        expect(answer.body).not.toMatch(/SECRET|root:/);
       }
     }
   });
 
   test('files are only read', async () => {
-    for (const method of ['POST', 'PUT', 'DELETE']) {
+    for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
       const answer = await get(gate, '/', navigation, method);
       expect([answer.status, valuesOf(answer, 'allow')]).toEqual([405, ['GET, HEAD']]);
     }

@@ -14,8 +14,8 @@ export interface Certificate {
   key: string;
 }
 
-/** A certificate for host names and IPv4 addresses; it is its own certificate authority and lives for a day. */
-export function makeCertificate(names: string[]): Certificate {
+/** A certificate for host names and IPv4 addresses; it is its own certificate authority, and good from yesterday until tomorrow unless told otherwise. */
+export function makeCertificate(names: string[], validity: { from?: number; to?: number } = {}): Certificate {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const name = sequence(der(0x31, sequence(commonName, der(0x0c, Buffer.from(names.join(' '))))));
   const day = 86_400_000;
@@ -24,7 +24,7 @@ export function makeCertificate(names: string[]): Certificate {
     integer(Buffer.concat([Buffer.from([1]), randomBytes(15)])),
     ecdsaWithSha256,
     name,
-    sequence(utcTime(Date.now() - day), utcTime(Date.now() + day)),
+    sequence(utcTime(validity.from ?? Date.now() - day), utcTime(validity.to ?? Date.now() + day)),
     name,
     publicKey.export({ type: 'spki', format: 'der' }),
     der(

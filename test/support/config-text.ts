@@ -45,7 +45,7 @@ export function load(text: string, { files = {}, env = {} }: World = {}): LoadOu
     if (content === undefined) throw Object.assign(new Error(`ENOENT: ${path}`), { code: 'ENOENT' });
     return content;
   };
-  return loadConfig({ path: '/etc/postern/postern.yaml', readFile, env: { ...environment, ...env } });
+  return loadConfig({ path: '/etc/postern/postern.yaml', readFile, env: { ...environment, ...env }, now: Date.now });
 }
 
 /** What an operator reads on stderr, line by line; the directory is left out. */

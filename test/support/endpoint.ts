@@ -29,6 +29,8 @@ export type Fault =
 export interface SeenRequest {
   endpoint: EndpointName;
   at: number;
+  /** When the answer was out or the connection gone; undefined while the caller waits. */
+  endedAt: number | undefined;
   grantType: string | undefined;
   /** How the client proved itself; for userinfo, `bearer`. */
   clientAuth: 'basic' | 'post' | 'none' | 'bearer';
@@ -91,16 +93,19 @@ export class WatchedEndpoints {
   async meet(endpoint: EndpointName, request: IncomingMessage, response: ServerResponse): Promise<boolean> {
     const parameters = new URLSearchParams(await peekBody(request));
     const authorization = request.headers.authorization;
-    this.requests.push({
+    const seen: SeenRequest = {
       endpoint,
       at: Date.now(),
+      endedAt: undefined,
       grantType: parameters.get('grant_type') ?? undefined,
       clientAuth: clientAuthOf(authorization, parameters),
       authorization,
       parameters,
       query: request.url?.split('?')[1] ?? '',
       remotePort: request.socket.remotePort ?? 0,
-    });
+    };
+    this.requests.push(seen);
+    response.once('close', () => (seen.endedAt = Date.now()));
     const behaviour = this.behaviours[endpoint];
     const fault = behaviour.takeFault();
     if (behaviour.delayMs > 0) {

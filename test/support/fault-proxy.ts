@@ -9,6 +9,8 @@ export interface FaultProxy {
   heal(): void;
   /** Cuts every connection and every new one at once. */
   cut(): void;
+  /** Breaks every connection by a TCP reset, once; new ones pass. */
+  reset(): void;
   /** Connections stay open and nothing passes, in either direction: what is sent meanwhile arrives after `heal`. */
   silence(): void;
   /** Connections that have subscribed to a channel hear nothing more; everything else passes. */
@@ -63,6 +65,9 @@ export async function startFaultProxy(target: { port: number }): Promise<FaultPr
     cut() {
       mode = 'cut';
       cutAll();
+    },
+    reset() {
+      for (const pair of pairs) for (const socket of pair) socket.resetAndDestroy();
     },
     silence() {
       mode = 'silence';

@@ -1,6 +1,6 @@
 // Calls to a gate, as the app's own script makes them or as a test likes them.
 import { request as httpRequest } from 'node:http';
-import type { IncomingMessage, RequestOptions } from 'node:http';
+import type { Agent, IncomingMessage, RequestOptions } from 'node:http';
 import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type { Gate } from './gate.ts';
@@ -12,6 +12,7 @@ export interface CallOptions {
   body?: Buffer;
   chunked?: boolean;
   stream?: Readable;
+  signal?: AbortSignal;
 }
 
 export interface CallAnswer {
@@ -31,8 +32,8 @@ export interface Caller {
   open: (path: string, options?: CallOptions) => Promise<IncomingMessage>;
 }
 
-/** `gateNow` is asked at each call, because a gate is started after its caller is made. */
-export function createCaller(gateNow: () => Gate): Caller {
+/** `gateNow` is asked at each call, because a gate is started after its caller is made. Each call has a connection of its own unless there is an agent. */
+export function createCaller(gateNow: () => Pick<Gate, 'address' | 'host'>, agent: Agent | false = false): Caller {
   function call(path: string, options: CallOptions = {}): Promise<CallAnswer> {
     const { cookie: session, headers = {}, ...rest } = options;
     const marks = { 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty' };
@@ -58,7 +59,7 @@ export function createCaller(gateNow: () => Gate): Caller {
 
   function open(
     path: string,
-    { method = 'GET', headers = {}, body, chunked = false, stream }: CallOptions = {},
+    { method = 'GET', headers = {}, body, chunked = false, stream, signal }: CallOptions = {},
   ): Promise<IncomingMessage> {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const framing =
@@ -67,10 +68,13 @@ export function createCaller(gateNow: () => Gate): Caller {
         : { 'content-length': String(body?.length ?? 0) };
     const options: RequestOptions = {
       method,
+      // Apart from the address, or it would be normalised.
+      path,
       headers: { host: gateNow().host, ...((body ?? stream) ? framing : {}), ...headers },
-      agent: false,
+      agent,
+      ...(signal && { signal }),
     };
-    const request = httpRequest(gateNow().address + path, options, resolve);
+    const request = httpRequest(gateNow().address, options, resolve);
     request.on('error', reject);
     if (stream === undefined) request.end(body);
     else stream.pipe(request);

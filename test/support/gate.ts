@@ -12,7 +12,9 @@ import { createApiLane } from '../../src/proxy/api-lane.ts';
 import { createUpstreamConnections } from '../../src/proxy/upstream-connections.ts';
 import { createRouteTable } from '../../src/proxy/routes.ts';
 import { createSpa } from '../../src/proxy/spa.ts';
+import { createWebSockets } from '../../src/proxy/websocket.ts';
 import { startServer } from '../../src/server.ts';
+import { createStreams } from '../../src/session/streams.ts';
 import { createSessionCookie, hashOf } from '../../src/session/cookie.ts';
 import { createMemoryStore } from '../../src/store/memory.ts';
 import { StoreUnavailable } from '../../src/store/store.ts';
@@ -35,8 +37,10 @@ export interface Gate {
   /** The `Host` that the gate answers to. */
   host: string;
   cookieName: string;
-  /** The Cookie header of a new session. */
-  signIn(): Promise<string>;
+  /** The Cookie header of a new session; `claims` beside iss and sub. */
+  signIn(claims?: Record<string, unknown>): Promise<string>;
+  /** New tokens for the session of a Cookie header, as POST /bff/refresh gets them. */
+  refresh(cookie: string): Promise<void>;
   /** Ends the session of a Cookie header. */
   signOut(cookie: string): Promise<void>;
   /** Makes the store unreachable, or reachable again. */
@@ -50,8 +54,15 @@ export interface Gate {
   stop(): Promise<void>;
 }
 
+export interface GateWorld {
+  /** Epoch ms, for the store, the tokens and the lane. */
+  now?: () => number;
+  /** What the provider does when it is asked for new tokens; without it, being asked is a defect. */
+  refreshTokens?: Provider['refresh'];
+}
+
 /** Starts a gate. `overrides` are top-level keys of the configuration file. */
-export async function startGate(overrides: Record<string, unknown>): Promise<Gate> {
+export async function startGate(overrides: Record<string, unknown>, world: GateWorld = {}): Promise<Gate> {
   const port = await freePort();
   const config = createConfigSchema((source) => new Secret('value' in source ? source.value : '')).parse({
     publicUrl: `http://localhost:${port}`,
@@ -75,8 +86,17 @@ export async function startGate(overrides: Record<string, unknown>): Promise<Gat
   });
   const securityHeaders = createSecurityHeaders({ https: false, strictTransportSecurity: false });
   const { sendProblem, rawProblem } = createErrorResponse({ securityHeaders, loginUrl: '/bff/login', homeUrl: '/' });
-  const now = (): number => Date.now();
+  const { now = Date.now, refreshTokens } = world;
   const { store, faults } = createFaultyStore(now);
+  const streams = createStreams({
+    store,
+    limits: {
+      events: { perSession: 32, perProcess: config.limits.streams },
+      websocket: { perSession: config.limits.websocketsPerSession, perProcess: config.limits.websockets },
+    },
+    now,
+    random: Math.random,
+  });
   const vault = createTokenVault({
     store,
     seal: createTokenSeal(createKeyRing({ keys: config.session.keys.map((key) => key.reveal()), now })),
@@ -84,7 +104,8 @@ export async function startGate(overrides: Record<string, unknown>): Promise<Gat
     registration: config.provider,
     lifetimes: { idleMs: 1_800_000, absoluteMs: 43_200_000 },
     nearCache: { enabled: false, maxEntries: 1 },
-    onEnd: () => undefined,
+    onEnd: (h, reason) => streams.endAll(h, reason),
+    onHeldEnd: () => undefined,
     tokensNeeded: true,
     now,
     metrics,
@@ -93,14 +114,14 @@ export async function startGate(overrides: Record<string, unknown>): Promise<Gat
   const tokens = createAccessTokens({
     store,
     vault,
-    provider: unusedProvider,
+    provider: refreshTokens === undefined ? unusedProvider : ({ refresh: refreshTokens } as Provider),
     refreshBeforeMs: 60_000,
     now,
     randomId: () => randomBytes(16).toString('base64url'),
     metrics,
     log: logger,
   });
-  const connections = createUpstreamConnections();
+  const connections = createUpstreamConnections({ log: logger });
   const routes = createRouteTable(config.routes);
   const lane = createApiLane({
     routes: routes.routes,
@@ -111,6 +132,8 @@ export async function startGate(overrides: Record<string, unknown>): Promise<Gat
     vault,
     connections,
     securityHeaders: securityHeaders.proxied,
+    limits: config.limits,
+    now,
     sendProblem,
     metrics,
     log: logger,
@@ -122,7 +145,22 @@ export async function startGate(overrides: Record<string, unknown>): Promise<Gat
     connections,
     securityHeaders,
     endSessionOrigins: () => ['https://id.example.com'],
+    randomId: () => randomBytes(16).toString('base64url'),
     sendProblem,
+    log: logger,
+  });
+  const upgrade = createWebSockets({
+    routes: routes.routes,
+    spa: config.spa,
+    publicUrl,
+    cookie,
+    tokens,
+    vault,
+    connections,
+    streams,
+    securityHeaders: securityHeaders.proxied,
+    sendProblem,
+    metrics,
     log: logger,
   });
   const server = await startServer({
@@ -139,13 +177,15 @@ export async function startGate(overrides: Record<string, unknown>): Promise<Gat
       express: (request, response) => sendProblem(request, response, new PosternError('no_route')),
       routes,
       lane,
+      upgrade,
       spa,
+      forwardAuth: (request, response) => sendProblem(request, response, new PosternError('no_route')),
       sendProblem,
       rawProblem: (code) => rawProblem(code, randomUUID()),
       admin: undefined,
       started: () => true,
       parts: () => ({ store: 'up', provider: 'up' }),
-      closeStreams: () => undefined,
+      closeStreams: () => streams.drain(),
       async close() {
         vault.close();
         connections.close();
@@ -159,18 +199,22 @@ export async function startGate(overrides: Record<string, unknown>): Promise<Gat
     address: server.publicAddress,
     host: new URL(publicUrl).host,
     cookieName: cookie.name,
-    async signIn() {
+    async signIn(claims = {}) {
       const sessionId = randomBytes(32).toString('base64url');
       await vault.put(sessionId, {
         accessToken,
         refreshToken: 'TOKCANARY-refresh',
         idToken,
-        claims: { iss: config.provider.issuer, sub: 'alice' },
+        claims: { iss: config.provider.issuer, sub: 'alice', ...claims },
         scope: 'openid',
         expiresInMs: 3_600_000,
         refreshExpiresInMs: undefined,
       });
       return `${cookie.name}=${cookie.valueFor(sessionId)}`;
+    },
+    async refresh(cookieHeader) {
+      const reading = cookie.read(cookieHeader);
+      if (reading.kind === 'valid') await tokens.refreshNow(reading.sessionId);
     },
     async signOut(cookieHeader) {
       const reading = cookie.read(cookieHeader);

@@ -42,6 +42,8 @@ export interface Postern {
 
 /** Postern in this process: its metrics, log lines and store can be looked at. */
 export interface LocalPostern extends Postern {
+  /** Where gateways ask, once `forwardAuth` is configured. */
+  forwardAuthUrl: string | undefined;
   config: Config;
   /** Its keys: `replace` is what a changed file does. */
   ring: KeyRing;
@@ -99,6 +101,7 @@ export async function startPostern(
     publicUrl: config.publicUrl,
     address: server.publicAddress,
     operationsUrl: server.operationsAddress,
+    forwardAuthUrl: server.forwardAuthAddress,
     config,
     ring,
     log,
@@ -116,18 +119,22 @@ export async function startPostern(
 /** A Postern in a process of its own, as `postern serve` starts it. */
 export interface PosternProcess extends Postern {
   pid: number;
+  /** Where its configuration stands. */
+  configFile: string;
   /** Everything it printed. */
   output: string[];
   /** Sends a signal; SIGKILL and SIGSTOP included. */
   signal(name: NodeJS.Signals): void;
+  /** Its exit code, once it has ended; null after a signal that ended it. */
+  exitCode: Promise<number | null>;
 }
 
-/** Starts a process and waits until it listens. `input` is the whole configuration: see `baseConfig`. */
-export async function startPosternProcess(input: ConfigInput): Promise<PosternProcess> {
+/** Starts a process and waits until it listens. `input` is the whole configuration: see `baseConfig`; `nodeOptions` are Node's own, such as `--import`. */
+export async function startPosternProcess(input: ConfigInput, nodeOptions: string[] = []): Promise<PosternProcess> {
   const directory = await mkdtemp(join(tmpdir(), 'postern-test-'));
   const file = join(directory, 'postern.yaml');
   await writeFile(file, JSON.stringify(input)); // JSON is YAML.
-  const child = spawn(process.execPath, ['src/main.ts', 'serve', '--config', file], {
+  const child = spawn(process.execPath, [...nodeOptions, 'src/main.ts', 'serve', '--config', file], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const output: string[] = [];
@@ -147,8 +154,10 @@ export async function startPosternProcess(input: ConfigInput): Promise<PosternPr
     address: listen,
     operationsUrl: operations,
     pid: child.pid!,
+    configFile: file,
     output,
     signal: (name) => void child.kill(name),
+    exitCode: exited.then(([code]) => code as number | null),
     async stop() {
       if (child.exitCode === null && child.signalCode === null) {
         child.kill('SIGCONT');

@@ -10,6 +10,7 @@ interface Payload {
 /** What oidc-provider asks of an adapter class; it awaits every answer, so plain values do. */
 export function createProviderStorage(findClient: (id: string) => Payload | undefined) {
   const entries = new Map<string, { payload: Payload; expiresAt: number }>();
+  const grants = new Map<string, string>();
 
   function read(key: string): Payload | undefined {
     const entry = entries.get(key);
@@ -26,6 +27,7 @@ export function createProviderStorage(findClient: (id: string) => Payload | unde
     upsert(id: string, payload: Payload, expiresIn?: number): void {
       const expiresAt = expiresIn === undefined ? Infinity : Date.now() + expiresIn * 1000;
       entries.set(`${this.#model}:${id}`, { payload, expiresAt });
+      if (payload.grantId !== undefined) grants.set(id, payload.grantId);
     }
 
     find(id: string): Payload | undefined {
@@ -53,6 +55,8 @@ export function createProviderStorage(findClient: (id: string) => Payload | unde
 
   return {
     Adapter,
+    /** The grant that a code or a refresh token belongs or belonged to: what all tokens of one login have in common. */
+    grantOf: (id: string): string | undefined => grants.get(id),
     /** Deletes everything but the browsers' sessions: every code and token is unknown from now on. */
     forgetGrants: (): void => {
       for (const key of entries.keys()) if (!key.startsWith('Session:')) entries.delete(key);

@@ -127,6 +127,7 @@ export async function startRealProvider(options: RealProviderOptions = {}) {
     allowPostLogoutRedirectUri: (uri: string) => void postLogoutRedirectUris.push(uri),
     visit: (url: string | URL, visit?: VisitOptions) => visitProvider(url, visit),
     forgetGrants: storage.forgetGrants,
+    grantOf: storage.grantOf,
     async goAway(): Promise<void> {
       server.close();
       server.closeAllConnections();

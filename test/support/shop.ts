@@ -26,11 +26,20 @@ export interface ShopOptions {
   accessTokenTtlSeconds?: number;
   /** Whether the API's answers may be opened by their address. */
   apiOpensAsPage?: boolean;
+  /** More routes, beside `/api`. */
+  routes?: Record<string, unknown>[];
+  /** The `spa` section; the app of the browser tests unless given. */
+  spa?: Record<string, unknown>;
 }
 
 /** Starts a shop whose API is at `/api`. */
 export async function startShop(options: ShopOptions = {}): Promise<Shop> {
-  const { accessTokenTtlSeconds = 300, apiOpensAsPage = false } = options;
+  const {
+    accessTokenTtlSeconds = 300,
+    apiOpensAsPage = false,
+    routes = [],
+    spa = { directory: appDirectory },
+  } = options;
   const provider = await startRealProvider({ accessTokenTtlSeconds });
   const api = await RecordingUpstream.start();
   const wiretap = await startWiretap();
@@ -38,8 +47,8 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
   const postern = await startPostern(provider, {
     publicUrl: url,
     listen: '127.0.0.1:0',
-    routes: [{ path: '/api', upstream: api.url, csrf: { typedUrl: apiOpensAsPage } }],
-    spa: { directory: appDirectory },
+    routes: [{ path: '/api', upstream: api.url, csrf: { typedUrl: apiOpensAsPage } }, ...routes],
+    spa,
   });
   wiretap.listenTo(postern.address);
   return {

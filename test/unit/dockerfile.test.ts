@@ -35,9 +35,10 @@ test('the image holds the built program and production dependencies, and neither
 });
 
 test('the health check asks the operations listener where it is by default', () => {
-  const schema = readFileSync(join(root, 'src/config/schema.ts'), 'utf8');
-  const listen = /prefault\('127\.0\.0\.1:(\d+)'\)/.exec(schema)![1]!;
-  expect(image).toContain(`fetch('http://127.0.0.1:${listen}/livez')`);
+  const [port] = /(?<=prefault\('127\.0\.0\.1:)\d+/.exec(
+    readFileSync(join(root, 'src/config/listener-schema.ts'), 'utf8'),
+  )!;
+  expect(image).toContain(`fetch('http://127.0.0.1:${port}/livez')`);
 });
 
 test('everything that is copied from the clone exists and is let through to the builder', () => {

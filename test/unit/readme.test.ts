@@ -28,6 +28,7 @@ test('the configuration on the front page loads without a complaint', () => {
     path: '/srv/postern.yaml',
     readFile: (path) => (path === '/srv/postern.yaml' ? block('yaml') : '<!doctype html>'),
     env: { POSTERN_CLIENT_SECRET: 'a client secret', POSTERN_SESSION_KEY: sessionKey },
+    now: Date.now,
   });
   expect(outcome).toMatchObject({ kind: 'ok' });
 });

@@ -18,6 +18,7 @@ function answerTo(method: string, target: string, text = config): { code: number
     report: (line) => void stderr.push(line),
     readFile: () => text,
     env: { CLIENT_SECRET: 'a client secret', SESSION_KEY: sessionKey, REDIS_URL: 'redis://redis' },
+    now: Date.now,
   };
   return { code: route({ method, target }, { config: 'postern.yaml' }, terminal), stdout, stderr };
 }
@@ -31,6 +32,7 @@ test('a request is followed to its upstream', () => {
       'auth      required: without a session 401 session_required',
       'token     the access token, as Authorization: Bearer',
       'upstream  GET http://orders:8080/v1/api/orders/1?full=1',
+      'timeout   connect 5s, head of the answer 1m, between two pieces 5m',
     ],
     stderr: [],
   });
@@ -43,7 +45,54 @@ test('the longest path wins, and the answer says over which', () => {
     'auth      optional: without a cookie it goes through without a token',
     'token     the ID token, as Authorization: Bearer',
     'upstream  GET https://catalog/7',
+    'timeout   connect 5s, head of the answer 1m, between two pieces 5m',
   ]);
+});
+
+test('whatever a route says is in the answer, save the values of header fields, which may be secrets', () => {
+  const text = rightSave(`
+routes:
+  - path: /api
+    upstream: https://orders
+    require: { realm_access.roles: [admin, owner], email_verified: [true] }
+    rewrite: /v2
+    headers:
+      request: { set: { X-Api-Key: s3cret }, remove: [X-Debug], allow: [Accept] }
+      claims: { X-User-Id: sub }
+      response: { set: { X-Frame-Options: DENY }, remove: [X-Internal], allow: [ETag] }
+    cookies: { request: [theme], response: [lang] }
+    contentSecurityPolicy: upstream
+    cache: upstream
+    csrf: { typedUrl: true, navigation: true }
+    stepUp: { acrValues: [gold], maxAge: true }
+    websocket: { idleTimeout: 10m, maxAge: 8h }
+    activity: false
+    limits: { body: 10mb }
+    tls: { serverName: orders.internal }
+    timeout: { headers: 5m }
+`);
+  const { stdout } = answerTo('POST', '/api/orders?x=1', text);
+  expect(stdout.slice(2)).toEqual([
+    'auth       required: without a session 401 session_required',
+    'require    realm_access.roles: admin or owner, and email_verified: true; else 403 forbidden',
+    'token      the access token, as Authorization: Bearer',
+    'upstream   POST https://orders/v2/orders?x=1',
+    'tls        server name orders.internal',
+    'request    sets X-Api-Key; tells X-User-Id (sub); removes X-Debug; of the client’s fields passes only: Accept; passes the cookies theme',
+    'response   sets X-Frame-Options; removes X-Internal; of the upstream’s fields passes only: ETag; passes the cookies lang; Content-Security-Policy is the upstream’s, where it sends one; caching is as the upstream says',
+    'csrf       typed addresses pass; navigations need no X-CSRF',
+    'stepUp     acr_values gold; max_age',
+    'websocket  closed after 10m of silence; after 8h in any case',
+    'activity   calls do not keep the session alive',
+    'body       at most 10mb, else 413 payload_too_large',
+    'timeout    connect 5s, head of the answer 5m, between two pieces 5m',
+  ]);
+  expect(stdout.join()).not.toContain('s3cret');
+});
+
+test('a socket is named by its path', () => {
+  const text = rightSave('routes: [{ path: /api, upstream: unix:/run/orders.sock, stripPath: true }]');
+  expect(answerTo('GET', '/api/orders', text).stdout).toContain('upstream  GET /orders over unix:/run/orders.sock');
 });
 
 test('a route without auth gets no token', () => {

@@ -24,6 +24,13 @@ spa: { upstream: http://localhost:5173 }
 routes:
   - { path: /api, upstream: http://orders:8080, timeout: { connect: 1500ms }, methods: [GET, POST] }
   - { path: /api/x, upstream: http://orders:8080, auth: optional, token: id }
+  - path: /admin
+    upstream: unix:/run/admin.sock
+    require: { realm_access.roles: [admin, 2, true] }
+    rewrite: /v2
+    limits: { body: 10mb }
+    contentSecurityPolicy: upstream
+    headers: { claims: { X-User-Id: sub }, request: { set: { X-A: "1" }, allow: [] }, response: { remove: [X-B] } }
 `);
 const files = { '/etc/postern/key': Buffer.alloc(32, 'another key').toString('base64') };
 

@@ -19,7 +19,7 @@ test('docs/configuration.md is current: postern schema --markdown > docs/configu
 
 function saidAbout(path: string, env: Record<string, string>): string[] {
   const readFile = (file: string): string => readFileSync(file, 'utf8');
-  const outcome = loadConfig({ path: `${root}${path}`, readFile, env });
+  const outcome = loadConfig({ path: `${root}${path}`, readFile, env, now: Date.now });
   const said = outcome.kind === 'ok' ? outcome.warnings : outcome.problems;
   return said.map((problem) => problem.message);
 }

@@ -82,7 +82,7 @@ test('a configuration that is not there, or that is none, is said to be so', () 
   const readFile = (): string => {
     throw Object.assign(new Error('no such file'), { code: 'ENOENT' });
   };
-  expect(loadConfig({ path: 'postern.yml', readFile, env: {} })).toEqual({
+  expect(loadConfig({ path: 'postern.yml', readFile, env: {}, now: Date.now })).toEqual({
     kind: 'invalid',
     problems: [
       {

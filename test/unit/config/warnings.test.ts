@@ -64,6 +64,57 @@ routes:
   ]);
 });
 
+test('a token goes to a socket of this machine without a word', () => {
+  expect(complaintsAbout(rightSave('routes: [{ path: /api, upstream: unix:/run/orders.sock }]'))).toEqual([]);
+});
+
+test.each([
+  [
+    'rewritten',
+    '{ path: /open, upstream: http://orders:8080, rewrite: /api, auth: none }',
+    'auth: required',
+    'auth: none',
+  ],
+  [
+    'stripped',
+    '{ path: /open, upstream: http://orders:8080/, stripPath: true, auth: none }',
+    'auth: required',
+    'auth: none',
+  ],
+])('a way around a strict route is explained: %s', (_how, detour, strict, loose) => {
+  expect(
+    complaintsAbout(rightSave(`routes: [{ path: /api, upstream: http://orders:8080 }, ${detour}]`)).map((line) =>
+      line.replace(/^\S+ /, ''),
+    ),
+  ).toEqual([
+    `warning: routes[0].path: "/api" (${strict}) can be reached through "/open" (${loose}), which sends the same paths to the same upstream; let both ask for the same, or let rewrite keep them apart`,
+  ]);
+});
+
+test('a way around a claim that is asked for is explained, also within a socket', () => {
+  const guarded = '{ path: /admin, upstream: unix:/run/a.sock, rewrite: /api/admin, require: { roles: [admin] } }';
+  const open = '{ path: /api, upstream: unix:/run/a.sock }';
+  expect(complaintsAbout(rightSave(`routes: [${guarded}, ${open}]`))).toEqual([
+    expect.stringContaining(
+      '"/admin" (auth: required, require: roles) can be reached through "/api" (auth: required), which sends',
+    ),
+  ]);
+});
+
+test.each([
+  ['under it', '{ path: /api/admin, upstream: http://orders:8080, require: { roles: [admin] } }'],
+  ['elsewhere on it', '{ path: /open, upstream: http://orders:8080, rewrite: /public, auth: none }'],
+  ['a part of it, on purpose', '{ path: /api/health, upstream: http://orders:8080, auth: none }'],
+  ['on another upstream', '{ path: /open, upstream: http://other:8080, rewrite: /api, auth: none }'],
+])('routes that keep apart are passed over in silence: %s', (_how, other) => {
+  expect(complaintsAbout(rightSave(`routes: [{ path: /api, upstream: http://orders:8080 }, ${other}]`))).toEqual([]);
+});
+
+test('two sockets are two upstreams', () => {
+  const [one, other] = ['upstream: unix:/run/one.sock', 'upstream: unix:/run/other.sock, rewrite: /api, auth: none'];
+  expect(complaintsAbout(rightSave(`routes: [{ path: /api, ${one} }, { path: /open, ${other} }]`))).toEqual([]);
+});
+
 test('sessions that end with the process are mentioned', () => {
   expect(complaintsAbout(rightSave('').replace(/^redis.*\n/m, ''))).toEqual([
     'postern.yaml:1:1 warning: redis: missing, so sessions live in this process: one replica only, and a restart ends them',

@@ -51,13 +51,13 @@ routes:
 `),
     ),
   ).toEqual([
-    'postern.yaml:2:27 routes[0].upstream: must be an http or https URL without query, fragment or user name, not "orders:8080"',
-    'postern.yaml:3:27 routes[1].upstream: must be an http or https URL without query, fragment or user name, not "http://[redacted]@orders"',
+    'postern.yaml:2:27 routes[0].upstream: must be an http or https URL without query, fragment or user name, or the path of a socket as in unix:/run/app.sock, not "orders:8080"',
+    'postern.yaml:3:27 routes[1].upstream: must be an http or https URL without query, fragment or user name, or the path of a socket as in unix:/run/app.sock, not "http://[redacted]@orders"',
     'postern.yaml:4:52 routes[2].methods[0]: must be GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS, not "get"; did you mean "GET"?',
     'postern.yaml:4:57 routes[2].methods[1]: must be GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS, not "POTS"; did you mean "POST"?',
     'postern.yaml:5:27 routes[3].upstream: "https://shop.example.com/x" is publicUrl itself: Postern would call itself without end',
     'postern.yaml:6:23 routes[4].auth: must be required, optional or none, not "optinal"; did you mean "optional"?',
-    'postern.yaml:7:5 routes[5].upstream: missing; it must be an http or https URL without query, fragment or user name',
+    'postern.yaml:7:5 routes[5].upstream: missing; it must be an http or https URL without query, fragment or user name, or the path of a socket as in unix:/run/app.sock',
     'postern.yaml:8:5 routes[6]: must be a section with path and upstream, not "/g"',
   ]);
 });
@@ -98,5 +98,23 @@ routes: [{ path: /, upstream: http://orders:8080 }]
   ).toEqual([
     'postern.yaml:1:19 spa.directory: /etc/postern/app/index.html cannot be read: there is no such file; is the app built?',
     'postern.yaml:2:18 routes[0].path: "/" would take every path from the app (spa); give the API a prefix such as /api',
+  ]);
+});
+
+test('a nonce that is missing in the page or in the policy is told: scripts would stop, or nothing would be protected', () => {
+  const app = { files: { '/srv/app/index.html': '<script nonce="__NONCE__">' } };
+  const written = (keys: string): string => rightSave(`spa: { directory: /srv/app, ${keys} }`);
+  expect(complaintsAbout(written('noncePlaceholder: __NONCE__'), app)).toEqual([]);
+  expect(
+    complaintsAbout(written(`noncePlaceholder: __NONCE__, contentSecurityPolicy: "script-src 'nonce-__NONCE__'"`), app),
+  ).toEqual([]);
+  expect(
+    complaintsAbout(written(`noncePlaceholder: __OTHER__, contentSecurityPolicy: "script-src 'self'"`), app),
+  ).toEqual([
+    'postern.yaml:1:47 spa.noncePlaceholder: "__OTHER__" is not in /srv/app/index.html; is it the html.cspNonce of the build?',
+    `postern.yaml:1:81 spa.contentSecurityPolicy: does not name 'nonce-__OTHER__', so that no script would run under the nonce; name it, or take noncePlaceholder out`,
+  ]);
+  expect(complaintsAbout(written('noncePlaceholder: "a b"'), app)).toEqual([
+    'postern.yaml:1:47 spa.noncePlaceholder: must be a placeholder: 8 to 64 letters, digits and _ { } % $ # @ ! . - which stand nowhere else in the pages, such as __CSP_NONCE__, not "a b"',
   ]);
 });

@@ -127,6 +127,16 @@ operations: { listen: 127.0.0.1:8080 }
   ]);
 });
 
+test('the listener that hands out tokens to gateways is neither the public one nor that for operators', () => {
+  expect(complaintsAbout(rightSave('listen: 0.0.0.0:8080\nforwardAuth: { listen: 127.0.0.1:8080 }\n'))).toEqual([
+    'postern.yaml:2:24 forwardAuth.listen: port 8080 is the public listener’s too (listen); its answers carry tokens, so no browser may reach it',
+  ]);
+  const file = 'operations: { listen: 127.0.0.1:9090 }\nforwardAuth: { listen: 0.0.0.0:9090 }\n';
+  expect(complaintsAbout(rightSave(file))).toEqual([
+    'postern.yaml:2:24 forwardAuth.listen: port 9090 is the operations listener’s too; its answers carry tokens, so it needs one of its own',
+  ]);
+});
+
 test('an admin token that could be guessed is refused and not repeated', () => {
   expect(
     complaintsAbout(rightSave('operations: { admin: { token: { env: ADMIN_TOKEN } } }'), {

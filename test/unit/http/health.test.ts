@@ -11,7 +11,9 @@ let server: Server;
 
 async function listen(admin?: RequestListener): Promise<string> {
   const health = { ready: true, parts: { store: 'up', provider: 'down' } } as const;
-  server = createServer(createOperations({ health: () => health, metrics: createMetrics(), admin }));
+  const metrics = createMetrics();
+  const exposition = (): Promise<string> => metrics.registry.metrics();
+  server = createServer(createOperations({ health: () => health, exposition, metrics, admin }));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

@@ -33,6 +33,8 @@ let streams: Streams;
 let app: ServedHandler;
 const metrics = createMetrics();
 
+const limits = { perSession: 2, perProcess: 2 };
+
 beforeEach(async () => {
   store = createMemoryStore({ now });
   await store.put(h, {
@@ -43,7 +45,7 @@ beforeEach(async () => {
     clientId: 'postern',
     issuer: 'https://id.example.com',
   });
-  streams = createStreams({ store, limits: { perSession: 2, perProcess: 2 }, now, random: () => 0 });
+  streams = createStreams({ store, limits: { events: limits, websocket: limits }, now, random: () => 0 });
   const events = createEvents({
     cookie,
     streams,

@@ -1,8 +1,10 @@
 // How far did a request come? A refresh token that may have been used must not be sent again as if nothing had happened.
+import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
+import { Worker } from 'node:worker_threads';
 import { afterEach, expect, test } from '@jest/globals';
 import { makeCertificate } from '../../support/certificate.ts';
 import { createProviderHttp } from '../../../src/oidc/http.ts';
@@ -33,6 +35,25 @@ async function listen(server: Server): Promise<number> {
 }
 
 const post = { method: 'POST', headers: {}, body: new URLSearchParams({ a: 'b' }) };
+
+// Answers from a thread of its own, because the test stops this one.
+const answering = `
+  const { parentPort } = require('node:worker_threads');
+  const server = require('node:http').createServer((request, response) => {
+    parentPort.postMessage('received');
+    setTimeout(() => response.end('{}'), 100);
+  });
+  server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port));`;
+
+test('a process that wakes after its time limit finds the answer that came while it stood still (SES-19, TK-08)', async () => {
+  const worker = new Worker(answering, { eval: true });
+  worker.unref();
+  const [port] = (await once(worker, 'message')) as [number];
+  const answer = http.fresh(1_000)(`http://127.0.0.1:${port}/token`, post);
+  await once(worker, 'message');
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_500);
+  expect(await answer.then((response) => response.text()).finally(() => worker.terminate())).toBe('{}');
+});
 
 test('over a refused connection nothing was sent', async () => {
   const url = `http://127.0.0.1:${await freePort()}/token`;

@@ -138,6 +138,41 @@ describe('what the upstream gets', () => {
     expect(route?.upstreamPath('/api')).toBe('/');
   });
 
+  test.each([
+    ['/shop', { rewrite: '/v2' }, '/shop/orders/1', '/v2/orders/1'],
+    ['/shop', { rewrite: '/v2' }, '/shop', '/v2'],
+    ['/shop', { rewrite: '/v2' }, '/shop/', '/v2/'],
+    ['/shop', { rewrite: '/' }, '/shop', '/'],
+    ['/shop', { rewrite: '/' }, '/shop/orders', '/orders'],
+    ['/', { rewrite: '/v2' }, '/orders', '/v2/orders'],
+    ['/', { rewrite: '/v2' }, '/', '/v2/'],
+    ['/shop', { rewrite: '/v2', upstream: 'http://a/base/' }, '/shop/orders', '/base/v2/orders'],
+    ['/shop', { upstream: 'unix:/run/shop.sock' }, '/shop/orders', '/shop/orders'],
+    ['/shop', { upstream: 'unix:/run/shop.sock', rewrite: '/v2' }, '/shop/orders', '/v2/orders'],
+    ['/shop', { upstream: 'unix:/run/shop.sock', stripPath: true }, '/shop', '/'],
+  ])('route %s with %j: %s → %s', (path, settings, asked, expected) => {
+    const [route] = createRouteTable(routeConfigs([{ path, upstream: 'http://a', ...settings }])).routes;
+    expect(route?.upstreamPath(asked)).toBe(expected);
+  });
+
+  test('whatever is asked, what is rewritten is as canonical as what came (RT-05)', () => {
+    const segment = fc.constantFrom('a', 'A.b', '..a', '%20', '%C3%BC', ';x', '-', '~');
+    const rest = fc.array(segment, { maxLength: 4 }).map((segments) => segments.map((text) => `/${text}`).join(''));
+    fc.assert(
+      fc.property(fc.constantFrom('/', '/v2', '/v2/x'), rest, fc.boolean(), (rewrite, below, slash) => {
+        const asked = `/shop${below}${slash ? '/' : ''}`;
+        if (canonicalPath(asked).kind === 'malformed') return;
+        const [route] = createRouteTable(routeConfigs([{ path: '/shop', upstream: 'http://a', rewrite }])).routes;
+        expect(canonicalPath(route!.upstreamPath(asked))).toMatchObject({ kind: 'canonical' });
+      }),
+    );
+  });
+
+  test('a socket is connected to by its path, and called localhost', () => {
+    const [route] = createRouteTable(routeConfigs([{ path: '/shop', upstream: 'unix:/run/shop.sock' }])).routes;
+    expect(route?.upstream).toMatchObject({ protocol: 'http:', socketPath: '/run/shop.sock', authority: 'localhost' });
+  });
+
   test('an IPv6 upstream is connected to without brackets and named with them', () => {
     const match = table.match('/files');
     expect(match.kind === 'route' && match.route.upstream).toEqual({

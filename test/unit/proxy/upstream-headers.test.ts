@@ -9,6 +9,7 @@ const own: OwnStatements = {
   forwardedFor: '203.0.113.7',
   requestId: 'request-1',
   bearer: 'ours',
+  claims: undefined,
 };
 const viaName = viaNameOf('https://shop.example.com');
 const ownCookie = '__Host-Http-postern';

@@ -72,11 +72,21 @@ test('the oldest session comes first', async () => {
   expect((await index.bySubject(iss, 'alice')).map(({ h }) => h)).toEqual(['h3', 'h1', 'h2']);
 });
 
-test('a damaged record keeps nobody else’s session from being found', async () => {
+test.each([
+  ['half a record', '{"iss":'],
+  ['null', 'null'],
+  ['a number', '7'],
+  ['a record without its times', '{"iss":"https://id.example.com","sub":"alice","device":""}'],
+])('a session whose record is %s is found all the same, and so are the others (BCL-09)', async (_what, json) => {
   const { store, index, login } = open();
   await login('h1');
   await login('h2');
-  await store.writeSession('h1', '{"iss":', 600);
-  expect(await index.read('h1')).toBeUndefined();
-  expect((await index.bySubject(iss, 'alice')).map(({ h }) => h)).toEqual(['h2']);
+  await store.writeSession('h1', json, 600);
+  const found = [
+    { h: 'h1', record: 'unreadable' },
+    { h: 'h2', record: alice },
+  ];
+  expect(await index.read('h1')).toBe('unreadable');
+  expect(await index.bySubject(iss, 'alice')).toEqual(found);
+  expect(await index.bySid(iss, 'a1')).toEqual(found);
 });

@@ -1,6 +1,6 @@
 // The register of open streams, on an embedded store with real time: nothing is kept of what has gone, and no end is missed.
 import { afterEach, expect, test } from '@jest/globals';
-import type { CloseReason, SessionNews, SessionStream, Streams } from '../../../src/session/streams.ts';
+import type { CloseReason, SessionNews, SessionStream, StreamKind, Streams } from '../../../src/session/streams.ts';
 import { createStreams } from '../../../src/session/streams.ts';
 import { createMemoryStore } from '../../../src/store/memory.ts';
 import type { EndReason, Store } from '../../../src/store/store.ts';
@@ -25,7 +25,12 @@ interface Given {
 
 function open({ limits = { perSession: 3, perProcess: 5 }, over = (store) => store }: Given = {}) {
   const store = createMemoryStore({ now });
-  const streams = createStreams({ store: over(store), limits, now, random: () => 0.5 });
+  const streams = createStreams({
+    store: over(store),
+    limits: { events: limits, websocket: { perSession: 1, perProcess: 2 } },
+    now,
+    random: () => 0.5,
+  });
   toClose.push({ streams, store });
   const signIn = (h: string, { idleMs = 60_000, absoluteMs = 600_000 } = {}): Promise<void> =>
     store.put(h, { main: '', expiresInMs: undefined, idleMs, absoluteMs, clientId: 'c', issuer: 'i' });
@@ -37,10 +42,11 @@ interface Listener extends SessionStream {
   closed: CloseReason[];
 }
 
-function listener(onClose: () => void = () => undefined): Listener {
+function listener(onClose: () => void = () => undefined, kind: StreamKind = 'events'): Listener {
   const news: SessionNews[] = [];
   const closed: CloseReason[] = [];
   return {
+    kind,
     news,
     closed,
     tell: (told) => void news.push(told),
@@ -102,6 +108,31 @@ test('streams that leave because they are closed are counted once', async () => 
   await Promise.all([signIn('b'), signIn('c')]);
   const again = ['a', 'a', 'b', 'b', 'c', 'c'].map((h) => streams.open(h, listener()).kind);
   expect(again).toEqual(['open', 'open', 'open', 'open', 'open', 'full']);
+});
+
+test('event streams take no room from WebSockets, and each kind has limits of its own', async () => {
+  const { streams, signIn } = open();
+  await Promise.all([signIn('a'), signIn('b')]);
+  const socket = (h: string | undefined) => streams.open(h, listener(undefined, 'websocket'));
+  for (let count = 0; count < 3; count += 1) streams.open('a', listener());
+  expect(socket('a').kind).toBe('open');
+  expect(socket('a')).toEqual({ kind: 'full', of: 'session' });
+  expect(socket(undefined).kind).toBe('open');
+  expect(socket('b')).toEqual({ kind: 'full', of: 'process' });
+  expect(streams.open('b', listener()).kind).toBe('open');
+});
+
+test('a stream without a session hears of no logout, and of the end of the process', async () => {
+  const { streams, signIn } = open();
+  await signIn('a');
+  const stream = listener(undefined, 'websocket');
+  streams.open(undefined, stream);
+  streams.endAll('a', 'logout');
+  streams.silence();
+  expect(stream.closed).toEqual([]);
+  streams.drain();
+  expect(stream.closed).toEqual(['draining']);
+  expect(streams.open(undefined, listener(undefined, 'websocket'))).toEqual({ kind: 'full', of: 'process' });
 });
 
 test('a stream whose session has ended in the moment of opening is closed, though no message comes', async () => {

@@ -1,0 +1,58 @@
+// `postern serve` with more than one worker. This process never sees a request of a browser's: it keeps the workers and answers operators for all of them.
+import { availableParallelism } from 'node:os';
+import type { Config } from '../config/schema.ts';
+import { startOperations } from '../http/health.ts';
+import { createLogger } from '../telemetry/log.ts';
+import { createMetrics, expositionOf } from '../telemetry/metrics.ts';
+import type { LoadedConfig } from './configuration.ts';
+import { createCrew } from './crew.ts';
+import { exitCode } from './exit-code.ts';
+import type { ExitCode } from './exit-code.ts';
+import { graceMs, untilAborted } from './stop.ts';
+
+/** What a worker gets beyond the grace that it gives its requests, before it is killed. */
+const endingMs = 5_000;
+
+/** How many workers a configuration asks for on this machine, in this container. */
+export function workerCount({ workers }: Pick<Config, 'workers'>): number {
+  return workers === 'auto' ? availableParallelism() : workers;
+}
+
+/** Runs `count` workers until `stop`, and until all have drained. `failed` when none could start, or one had to be killed. */
+export async function serveWithWorkers(
+  { config, text }: LoadedConfig,
+  count: number,
+  stop: AbortSignal,
+): Promise<ExitCode> {
+  const log = createLogger(config.log);
+  // An operator who ends sessions is answered here, by an app that no browser reaches. Without one this process needs none of its code.
+  const office = config.operations.admin && (await import('./serve.ts')).assemble(config, log);
+  const metrics = office?.metrics ?? createMetrics();
+  const crew = createCrew({ count, text, metrics, log, monotonicNow: () => performance.now() });
+  let draining = false;
+  const operations = await startOperations(config.operations.listen, {
+    health: async () => {
+      const { ready, parts } = await crew.health();
+      return { ready: ready && !draining, parts };
+    },
+    exposition: async () => expositionOf([await metrics.registry.getMetricsAsJSON(), ...(await crew.figures())]),
+    metrics,
+    admin: office?.app.admin,
+  });
+
+  const addresses = await crew.start();
+  if (addresses !== undefined) {
+    const { publicAddress: listen, forwardAuthAddress: forwardAuth } = addresses;
+    const { publicUrl } = config;
+    log.info({ publicUrl, listen, operations: operations.address, forwardAuth, workers: count }, 'listening');
+    await untilAborted(stop);
+    log.info('draining');
+  }
+  draining = true;
+  const inOrder = await crew.drain(graceMs + endingMs);
+  await office?.app.close();
+  office?.keyFiles.close();
+  await operations.close();
+  log.info('ended');
+  return addresses !== undefined && inOrder ? exitCode.ok : exitCode.failed;
+}

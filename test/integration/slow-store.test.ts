@@ -1,0 +1,79 @@
+// A store that is slow, not gone: waiting is no answer about a session, and neither is a caller who gave up waiting.
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { startFaultProxy } from '../support/fault-proxy.ts';
+import type { FaultProxy } from '../support/fault-proxy.ts';
+import { newSessionKey, startPostern } from '../support/postern.ts';
+import type { LocalPostern } from '../support/postern.ts';
+import { startRealProvider } from '../support/real-provider.ts';
+import type { RealProvider } from '../support/real-provider.ts';
+import { startRedis } from '../support/redis.ts';
+import type { RedisServer } from '../support/redis.ts';
+import { signIn } from '../support/signed-in.ts';
+import { until } from '../support/until.ts';
+import { RecordingUpstream } from '../support/upstream.ts';
+
+let redis: RedisServer;
+let link: FaultProxy;
+let provider: RealProvider;
+let api: RecordingUpstream;
+let postern: LocalPostern;
+beforeAll(async () => {
+  [redis, provider, api] = await Promise.all([startRedis(), startRealProvider(), RecordingUpstream.start()]);
+  link = await startFaultProxy(redis);
+  postern = await startPostern(provider, {
+    redis: { url: `redis://127.0.0.1:${link.port}` },
+    // Every call asks the store.
+    session: { keys: [newSessionKey()], nearCache: { enabled: false } },
+    routes: [{ path: '/api', upstream: api.url }],
+  });
+});
+afterEach(() => link.heal());
+afterAll(async () => {
+  await postern.stop();
+  await Promise.all([api.stop(), provider.close(), link.close()]);
+  await redis[Symbol.asyncDispose]();
+});
+
+test.each([
+  { roundTripMs: 200, outcome: '200', statuses: [200] },
+  // As long as a command may take: some make it.
+  { roundTripMs: 500, outcome: '200 or 503', statuses: [200, 503] },
+  { roundTripMs: 3_000, outcome: '503', statuses: [503] },
+])(
+  'Redis that answers after $roundTripMs ms: a thousand calls in a second get $outcome, never a 401, and no cookie is touched (ST-10)',
+  async ({ roundTripMs, statuses }) => {
+    const people = await Promise.all(['alice', 'bob'].map((user) => signIn(postern, provider, user)));
+    link.delay(roundTripMs / 2);
+    const calls: ReturnType<(typeof people)[0]['call']>[] = [];
+    for (let tenth = 0; tenth < 10; tenth += 1) {
+      for (let index = 0; index < 100; index += 1) calls.push(people[index % people.length]!.call('/api/x'));
+      await pause(100);
+    }
+    const answers = await Promise.all(calls);
+    expect(answers.filter(({ status }) => !statuses.includes(status))).toEqual([]);
+    expect(answers.filter(({ headers }) => headers['set-cookie'] !== undefined)).toEqual([]);
+    const refused = answers.filter(({ status }) => status === 503);
+    for (const { body } of refused) expect(JSON.parse(body)).toMatchObject({ code: 'session_store_unavailable' });
+    link.heal();
+    for (const person of people) await until(async () => (await person.call('/api/x')).status === 200, 5_000);
+  },
+);
+
+test('callers who hang up while their session is being loaded take nothing with them (S-15)', async () => {
+  const alice = await signIn(postern, provider);
+  const records = await redis.command('KEYS', 'postern:{*');
+  const asked = api.requests.length;
+  link.silence();
+  const hangUp = new AbortController();
+  const calls = Array.from({ length: 50 }, () => alice.call('/api/x', { signal: hangUp.signal }));
+  const questions = Array.from({ length: 50 }, () => alice.call('/bff/session', { signal: hangUp.signal }));
+  const given = Promise.allSettled([...calls, ...questions]);
+  await pause(300);
+  hangUp.abort();
+  expect(new Set((await given).map(({ status }) => status))).toEqual(new Set(['rejected']));
+  link.heal();
+  await until(async () => (await alice.call('/api/x')).status === 200, 5_000);
+  expect(api.requests.length - asked).toBe(1);
+  expect(await redis.command('KEYS', 'postern:{*')).toEqual(records);
+});

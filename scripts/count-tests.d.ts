@@ -1,5 +1,5 @@
 export function countTests(
   report: { numPassedTests: number; numFailedTests: number; numRuntimeErrorTestSuites: number } | undefined,
-  testsExitCode: number,
-  checksExitCode: number,
+  exitCode: number,
+  mayBeEmpty?: boolean,
 ): { passed: number; failed: number };

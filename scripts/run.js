@@ -3,9 +3,11 @@
 // without a dependency: it installs, chooses the Node that Postern is made for, and hands over.
 import { rmSync, statSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { buildChartTools, findGo } from './chart-tools.js';
 import { installDependencies, nodeBinary } from './dependencies.js';
 import { needBrowser, needGateways, needRedis } from './machine.js';
 import { Failure, root, run, runNpm } from './process.js';
+import { writeSbom } from './sbom.js';
 
 const jobs = {
   demo: {
@@ -31,11 +33,45 @@ const jobs = {
       return run(nodeBinary(), [join(root, 'test/chaos/run.ts'), ...options]);
     },
   },
+  'test:helm': {
+    does: 'the Helm chart, with a real helm that Go builds at the first run',
+    start(options) {
+      const go = findGo();
+      if (go === undefined) {
+        console.log(
+          'test:helm: the chart is NOT tested: there is no Go here (on the PATH, or in /usr/local/go/bin) to build helm with',
+        );
+        return 0;
+      }
+      Object.assign(process.env, buildChartTools(go));
+      // The last one, because it takes every word after it for one more pattern.
+      const ignored = '--testPathIgnorePatterns=/node_modules/';
+      return runNpm(['run', '--silent', 'jest', '--', 'test/helm', ...options, ignored]);
+    },
+  },
   build: { does: 'src/ to dist/', start: build },
+  chart: {
+    does: 'helm/values.schema.json and the table of helm/README.md, from the comments in helm/values.yaml',
+    start: () => run(nodeBinary(), [join(root, 'scripts/chart.js')]),
+  },
   check: { does: 'types, lint, format', start: check },
+  sbom: {
+    does: 'what the image holds of other projects, as CycloneDX (FILE; standard output unless given)',
+    start([file]) {
+      writeSbom(file);
+      return 0;
+    },
+  },
   bench: {
     does: 'CPU time per request beside bare http-proxy-middleware (--sizing: the memory that sessions take)',
     start: (options) => run(nodeBinary(), [join(root, 'test/bench/run.ts'), ...options]),
+  },
+  soak: {
+    does: 'ten minutes of everything at once, then a gigabyte each way, with bounds on memory (--minutes N, --people N)',
+    start(options) {
+      needRedis();
+      return run(nodeBinary(), [join(root, 'test/soak/run.ts'), ...options]);
+    },
   },
 };
 

@@ -17,6 +17,7 @@ import { createParts, randomId } from './parts.ts';
 import type { PartsOptions } from './parts.ts';
 import { createApiLane } from './proxy/api-lane.ts';
 import type { ApiLane } from './proxy/api-lane.ts';
+import { createSessionTie } from './proxy/event-streams.ts';
 import { createForwardAuth } from './proxy/forward-auth.ts';
 import { createRouteTable } from './proxy/routes.ts';
 import type { RouteTable } from './proxy/routes.ts';
@@ -129,6 +130,7 @@ export function createApp(options: PartsOptions): App {
       connections,
       securityHeaders: securityHeaders.proxied,
       limits: config.limits,
+      tieToSession: createSessionTie({ streams, metrics }),
       now: () => performance.now(),
       sendProblem,
       metrics,

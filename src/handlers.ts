@@ -128,6 +128,7 @@ export function createHandlers(
       tickets,
       requireOwnPages,
       continuePath: at('/logout/continue'),
+      clearSiteData: config.logout.clearSiteData,
       log,
     }),
     logoutContinue: createLogoutContinue({

@@ -61,6 +61,8 @@ async function runCommand({ command, options, operands }: Extract<CommandLine, {
       const [method = '', target = ''] = operands;
       return (await import('./cli/route.ts')).route({ method, target }, options, terminal);
     }
+    case 'doctor':
+      return (await import('./cli/doctor.ts')).doctor(options, terminal);
     case 'sessions': {
       const action = operands[0] === 'end' ? 'end' : 'list';
       const { sub = '' } = options;

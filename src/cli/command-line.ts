@@ -13,6 +13,8 @@ export type CommandLine =
         config: string;
         explain: boolean;
         markdown: boolean;
+        online: boolean;
+        json: boolean;
         sub: string | undefined;
         iss: string | undefined;
       };
@@ -81,6 +83,8 @@ function parseCommand(command: CommandName, args: string[]): CommandLine {
       config: typeof values.config === 'string' ? values.config : 'postern.yaml',
       explain: values.explain === true,
       markdown: values.markdown === true,
+      online: values['online'] === true,
+      json: values['json'] === true,
       sub: typeof values['sub'] === 'string' ? values['sub'] : undefined,
       iss: typeof values['iss'] === 'string' ? values['iss'] : undefined,
     },

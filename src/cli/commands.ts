@@ -22,7 +22,10 @@ export const commands = {
   check: {
     summary: 'validate the configuration without starting',
     operands: [],
-    options: { config },
+    options: {
+      config,
+      online: { help: 'ask the provider and the store too: exit code 1 if something would not work' },
+    },
     more: 'Every problem is one line on stderr: file, line, column, key, and what to do. Warnings do not change the exit code.',
   },
   print: {
@@ -41,6 +44,12 @@ export const commands = {
     operands: ['METHOD', 'PATH'],
     options: { config },
     more: 'Example: postern route GET /api/orders/1',
+  },
+  doctor: {
+    summary: 'what this provider and this store support, and what that means for this configuration',
+    operands: [],
+    options: { config, json: { help: 'the report for programs' } },
+    more: 'Asks the provider and the store, and changes nothing in either. Also lists what to register at the provider. Exit code 1 if something would not work.',
   },
   sessions: {
     summary: 'find the sessions of a user in the running Postern, or end them',

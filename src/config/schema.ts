@@ -152,6 +152,12 @@ export function createConfigSchema(readSecret: ReadSecret, resolvePath: (path: s
           .boolean()
           .default(false)
           .describe('true: the provider may end sessions through a frame in the browser, at /bff/frontchannel-logout.'),
+        clearSiteData: z
+          .array(z.enum(['cache', 'cookies', 'storage']))
+          .default([])
+          .describe(
+            'What the browser forgets of the app at a logout (Clear-Site-Data). cookies: those of every host under the registrable domain.',
+          ),
       })
       .prefault({})
       .describe('What a logout does at the provider, and where it ends.'),
@@ -162,7 +168,9 @@ export function createConfigSchema(readSecret: ReadSecret, resolvePath: (path: s
           .int('a whole number of streams')
           .min(1, 'at least 1')
           .default(10_000)
-          .describe('The most event streams open at once in one process; more get 503.'),
+          .describe(
+            'The most event streams open at once in one process, those of APIs to signed-in callers included; more get 503.',
+          ),
         websockets: z
           .int('a whole number of WebSockets')
           .min(1, 'at least 1')

@@ -5,23 +5,31 @@ import type { Socket } from 'node:net';
 /** `close`: refuse it and close its connection. `ignore`: it follows one of those on the same connection, so that nobody knows what it really is. */
 export type FramingVerdict = 'pass' | 'close' | 'ignore';
 
-/** Judges every request of a listener, in order. `asks`: for an answer, or for another protocol on its connection (RFC 9110 section 7.8). */
-export type JudgeFraming = (request: IncomingMessage, asks: 'answer' | 'upgrade') => FramingVerdict;
+/**
+ * Judges every request of a listener, in order. `asks`: for an answer, for another protocol on its connection (RFC 9110 section 7.8),
+ * or, as a gateway, what we think of somebody else's request, whose own wishes stand in it.
+ */
+export type JudgeFraming = (request: IncomingMessage, asks: keyof typeof isSound) => FramingVerdict;
+
+const isSound = { answer: isPlain, upgrade: isBareHandshake, opinion: hasPlainBody };
 
 export function createFramingGuard(): JudgeFraming {
   const abandoned = new WeakSet<Socket>();
   return (request, asks) => {
     if (abandoned.has(request.socket)) return 'ignore';
-    if (asks === 'answer' ? isPlain(request) : isBareHandshake(request)) return 'pass';
+    if (isSound[asks](request)) return 'pass';
     abandoned.add(request.socket);
     return 'close';
   };
 }
 
+function isPlain(request: IncomingMessage): boolean {
+  return request.headers.upgrade === undefined && hasPlainBody(request);
+}
+
 // A body in another coding than chunked cannot be framed again as it was.
-function isPlain({ headers, httpVersion }: IncomingMessage): boolean {
+function hasPlainBody({ headers, httpVersion }: IncomingMessage): boolean {
   const coding = headers['transfer-encoding'];
-  if (headers.upgrade !== undefined) return false;
   // HTTP/1.0 knows no transfer coding.
   return coding === undefined || (coding.toLowerCase() === 'chunked' && httpVersion === '1.1');
 }

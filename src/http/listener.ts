@@ -1,6 +1,6 @@
 // Opening and closing what accepts connections.
 import { once } from 'node:events';
-import type { Server } from 'node:http';
+import type { Server, ServerResponse } from 'node:http';
 import { Server as HttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { ListenAddress } from '../config/schema.ts';
@@ -24,9 +24,15 @@ export async function close(server: Server): Promise<void> {
   server.keepAliveTimeout = 1;
   server.close();
   server.closeIdleConnections();
-  // Browsers connect ahead of a request that may never come, and Node takes such a connection for a busy one.
-  for (const socket of openSockets.get(server) ?? []) if (socket.bytesRead === 0) socket.destroy();
+  for (const socket of openSockets.get(server) ?? []) endSoon(socket);
   await closed;
+}
+
+function endSoon(socket: Socket & { _httpMessage?: ServerResponse | null }): void {
+  // Browsers connect ahead of a request that may never come, and Node takes such a connection for a busy one.
+  if (socket.bytesRead === 0) socket.destroy();
+  // Says `Connection: close`, so that nobody in front sends a next request into a connection that is about to end (RFC 9112 section 9.6).
+  else if (socket._httpMessage?.headersSent === false) socket._httpMessage.shouldKeepAlive = false;
 }
 
 function rememberSockets(server: Server): void {

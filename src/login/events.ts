@@ -6,6 +6,7 @@ import { PosternError, storeAway } from '../errors.ts';
 import type { SessionCookie } from '../session/cookie.ts';
 import type { CloseReason, SessionNews, SessionStream, Streams } from '../session/streams.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import type { SessionKey } from '../tokens/opened-session.ts';
 import type { TokenVault } from '../tokens/token-vault.ts';
 import type { RequireOwnPages } from './own-pages.ts';
 
@@ -33,8 +34,8 @@ const retryAfterSeconds = 5;
 export function createEvents(options: EventsOptions): RequestHandler {
   const { cookie, vault, streams, metrics } = options;
 
-  async function requireSession(sessionId: string): Promise<void> {
-    const outcome = await vault.load(sessionId);
+  async function requireSession(key: SessionKey): Promise<void> {
+    const outcome = await vault.load(key);
     switch (outcome.kind) {
       case 'signed-in':
         return;
@@ -49,7 +50,7 @@ export function createEvents(options: EventsOptions): RequestHandler {
     const reading = cookie.read(request.headers.cookie);
     if (reading.kind !== 'absent') options.requireOwnPages(request);
     if (reading.kind !== 'valid') throw new PosternError('session_required');
-    await requireSession(reading.sessionId);
+    await requireSession(reading);
     // Who has gone meanwhile closes no more: the stream would stay in the register for good.
     if (response.destroyed) return;
 

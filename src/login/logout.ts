@@ -6,7 +6,7 @@ import { isNavigation } from '../http/navigation.ts';
 import { contextFor } from '../http/request-context.ts';
 import type { SessionCookie } from '../session/cookie.ts';
 import type { Logger } from '../telemetry/log.ts';
-import type { OpenedSession } from '../tokens/opened-session.ts';
+import type { OpenedSession, SessionKey } from '../tokens/opened-session.ts';
 import type { TokenVault } from '../tokens/token-vault.ts';
 import { redirect } from './answers.ts';
 import type { EndSession } from './end-session.ts';
@@ -23,6 +23,8 @@ export interface LogoutOptions {
   requireOwnPages: RequireOwnPages;
   /** The path of GET /bff/logout/continue. */
   continuePath: string;
+  /** What the browser is to forget of the app; see the configuration. */
+  clearSiteData: readonly string[];
   log: Logger;
 }
 
@@ -32,11 +34,12 @@ export interface LogoutOptions {
  */
 export function createLogout(options: LogoutOptions): RequestHandler {
   const { cookie, vault, tickets, log } = options;
+  const clearSiteData = options.clearSiteData.map((kind) => `"${kind}"`).join(', ');
 
-  async function end({ sessionId, h }: { sessionId: string; h: string }): Promise<OpenedSession | undefined> {
+  async function end(key: SessionKey): Promise<OpenedSession | undefined> {
     // Read before it is gone: what the provider needs to be told is sealed in it.
-    const loaded = await vault.load(sessionId);
-    if ((await options.endSession(h, 'logout')) === 'pending') {
+    const loaded = await vault.load(key);
+    if ((await options.endSession(key.h, 'logout')) === 'pending') {
       throw storeAway();
     }
     return loaded.kind === 'signed-in' ? loaded.session : undefined;
@@ -67,6 +70,7 @@ export function createLogout(options: LogoutOptions): RequestHandler {
     log.info({ requestId: contextFor(request).requestId, hadSession: session !== undefined }, 'logout');
 
     const logoutUrl = await continueUrl(session);
+    if (clearSiteData !== '') response.setHeader('Clear-Site-Data', clearSiteData);
     if (isNavigation(request.headers)) redirect(response, 303, logoutUrl);
     else response.json({ logoutUrl });
   };

@@ -43,7 +43,7 @@ export function createOwnSessions(
     const reading = cookie.read(request.headers.cookie);
     if (reading.kind !== 'absent') options.requireOwnPages(request);
     if (reading.kind !== 'valid') throw new PosternError('session_required');
-    const outcome = await vault.load(reading.sessionId);
+    const outcome = await vault.load(reading);
     switch (outcome.kind) {
       case 'signed-in': {
         const { iss, sub } = outcome.session.tokens.claims;

@@ -19,7 +19,7 @@ export function createRefreshNow(options: {
     const reading = options.cookie.read(request.headers.cookie);
     if (reading.kind !== 'absent') options.requireOwnPages(request);
     if (reading.kind !== 'valid') throw new PosternError('session_required');
-    const outcome = await options.accessTokens.refreshNow(reading.sessionId);
+    const outcome = await options.accessTokens.refreshNow(reading);
     switch (outcome.kind) {
       case 'active':
         options.vault.slide(outcome.session);

@@ -57,7 +57,7 @@ export function createWhoAmI(options: {
       response.json(nobody);
       return;
     }
-    const outcome = await options.vault.load(reading.sessionId);
+    const outcome = await options.vault.load(reading);
     switch (outcome.kind) {
       case 'signed-in':
         response.json(options.describe(outcome.session));

@@ -18,7 +18,10 @@ export type ProviderSettings = Config['provider'];
 /** Gives the metadata and, for one call, openid-client's configuration. Throws ProviderFailure when there is no metadata. */
 export type ConnectClient = (fetch: ProviderFetch) => Promise<{ configuration: Configuration; metadata: Metadata }>;
 
-export function createClient(options: { settings: ProviderSettings; discovery: Pick<Discovery, 'current'> }): ConnectClient {
+export function createClient(options: {
+  settings: ProviderSettings;
+  discovery: Pick<Discovery, 'current'>;
+}): ConnectClient {
   const { settings, discovery } = options;
   return async (fetch) => {
     const metadata = await discovery.current();

@@ -64,7 +64,9 @@ export function keysThatSign(jwks: unknown, metadata: ServerMetadata): number {
   const kinds = new Set(algorithms.map((name) => keyKinds[name.slice(0, 2)]));
   return keys.filter((key: { kty?: unknown; use?: unknown; alg?: unknown } | null) => {
     if (key === null || (key.use !== undefined && key.use !== 'sig')) return false;
-    return typeof key.kty === 'string' && kinds.has(key.kty) && (typeof key.alg !== 'string' || algorithms.includes(key.alg));
+    return (
+      typeof key.kty === 'string' && kinds.has(key.kty) && (typeof key.alg !== 'string' || algorithms.includes(key.alg))
+    );
   }).length;
 }
 

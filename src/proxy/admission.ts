@@ -5,10 +5,10 @@ import type { RouteConfig } from '../config/schema.ts';
 import { PosternError } from '../errors.ts';
 import type { CrossSiteRule } from '../http/cross-site.ts';
 import { isFromOwnPages } from '../http/cross-site.ts';
-import type { CookieReading, SessionCookie } from '../session/cookie.ts';
+import type { SessionCookie } from '../session/cookie.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { AccessTokens } from '../tokens/access-token.ts';
-import type { OpenedSession } from '../tokens/opened-session.ts';
+import type { OpenedSession, SessionKey } from '../tokens/opened-session.ts';
 import type { TokenVault } from '../tokens/token-vault.ts';
 import { createClaimRule } from './claims.ts';
 import { viaNameOf } from './upstream-headers.ts';
@@ -42,7 +42,7 @@ export interface AdmissionOptions {
   publicUrl: string;
   crossSite: CrossSiteRule;
   cookie: Pick<SessionCookie, 'read'>;
-  tokens: Pick<AccessTokens, 'forCall'>;
+  tokens: Pick<AccessTokens, 'atHand' | 'forCall'>;
   vault: Pick<TokenVault, 'slide'>;
   metrics: Pick<Metrics, 'crossSiteRejections'>;
 }
@@ -52,7 +52,7 @@ export function createAdmission(options: AdmissionOptions): Admit {
   const { config, publicUrl, crossSite, cookie, tokens, vault, metrics } = options;
   const methods: readonly string[] = config.methods;
   const grant = createGrant(config);
-  const needsToken = config.token !== 'none';
+  const call = { needsToken: config.token !== 'none' };
   const viaName = viaNameOf(publicUrl);
 
   /** What the request itself says against it, or undefined. */
@@ -70,14 +70,17 @@ export function createAdmission(options: AdmissionOptions): Admit {
     return undefined;
   }
 
-  async function withSession({ sessionId }: Extract<CookieReading, { kind: 'valid' }>): Promise<Admission> {
-    const outcome = await tokens.forCall(sessionId, { needsToken });
+  function enter(session: OpenedSession): Admission {
+    const granted = grant(session);
+    if (config.activity && granted.kind === 'signed-in') vault.slide(session);
+    return granted;
+  }
+
+  async function fetchSession(key: SessionKey): Promise<Admission> {
+    const outcome = await tokens.forCall(key, call);
     switch (outcome.kind) {
-      case 'active': {
-        const granted = grant(outcome.session);
-        if (config.activity && granted.kind === 'signed-in') vault.slide(outcome.session);
-        return granted;
-      }
+      case 'active':
+        return enter(outcome.session);
       case 'signed-out':
         return config.auth === 'required'
           ? { kind: 'refused', error: new PosternError('session_expired') }
@@ -95,7 +98,10 @@ export function createAdmission(options: AdmissionOptions): Admit {
       return { kind: 'refused', error: refusal };
     }
     if (config.auth === 'none') return { kind: 'anonymous', sessionHasEnded: false };
-    if (reading.kind === 'valid') return withSession(reading);
+    if (reading.kind === 'valid') {
+      const session = tokens.atHand(reading.h, call);
+      return session === undefined ? fetchSession(reading) : enter(session);
+    }
     if (config.auth === 'optional') return { kind: 'anonymous', sessionHasEnded: false };
     return { kind: 'refused', error: new PosternError('session_required') };
   };

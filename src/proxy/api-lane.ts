@@ -13,6 +13,7 @@ import type { OpenedSession } from '../tokens/opened-session.ts';
 import type { TokenVault } from '../tokens/token-vault.ts';
 import { createAdmission, createGrant } from './admission.ts';
 import type { Admission, Admit, Target } from './admission.ts';
+import type { TieToSession } from './event-streams.ts';
 import { createForward } from './forward.ts';
 import { Places, createSessionRate } from './limits.ts';
 import { createRouteHeaders } from './route-headers.ts';
@@ -34,11 +35,12 @@ export interface ApiLaneOptions {
   /** `csrf.requireHeader`. */
   requireHeader: boolean;
   cookie: Pick<SessionCookie, 'read' | 'isOwn'>;
-  tokens: Pick<AccessTokens, 'forCall' | 'forReplay'>;
+  tokens: Pick<AccessTokens, 'atHand' | 'forCall' | 'forReplay'>;
   vault: Pick<TokenVault, 'slide'>;
   connections: UpstreamConnections;
   /** Headers of every proxied answer. */
   securityHeaders: HeaderList;
+  tieToSession: TieToSession;
   sendProblem: SendError;
   limits: Pick<Config['limits'], 'upstreamRequests' | 'sessionRequests'>;
   /** Monotonic, ms. */
@@ -101,11 +103,12 @@ function createRouteCall(route: Route, options: ApiLaneOptions, { places, limitR
     limits: timeLimitsOf(config),
     responseHeaders: headers.toClient,
     unauthorized,
+    tieToSession: options.tieToSession,
     onRetry: () => metrics.retries.inc({ http_route: config.path }),
     bodyLimit,
     onFailure(request, response, error) {
-      if (error.code === 'payload_too_large') {
-        sendProblem(request, response, error);
+      if (!error.code.startsWith('upstream_')) {
+        refuse(request, response, error);
         return;
       }
       const { requestId } = contextFor(request);
@@ -137,6 +140,7 @@ function createRouteCall(route: Route, options: ApiLaneOptions, { places, limitR
     forward(request, response, {
       target: route.upstreamPath(target.path) + target.query,
       headers: headersFor({ bearer, session }),
+      session,
       authorized: session === undefined || bearer === undefined ? undefined : { session, bearer, headersFor },
     });
   }

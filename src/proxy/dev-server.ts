@@ -49,12 +49,13 @@ export function createDevServer(options: DevServerOptions): DevServer {
     limits: devServerLimits,
     responseHeaders: toClient,
     unauthorized: undefined,
+    tieToSession: undefined,
     onRetry: () => undefined,
     onFailure: options.sendProblem,
   });
 
   return function serveFromDevServer(request, response, target) {
-    forward(request, response, { ...outgoingFor(request, target), authorized: undefined });
+    forward(request, response, { ...outgoingFor(request, target), session: undefined, authorized: undefined });
   };
 }
 

@@ -1,8 +1,9 @@
 // The decision alone, for a gateway that carries the bytes itself: nginx auth_request, Caddy forward_auth, Traefik ForwardAuth, Envoy ext_authz.
 // A yes carries the Bearer token, so this listener is for the gateway and for nobody else: no browser may reach it.
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { PosternError } from '../errors.ts';
 import type { SendError } from '../http/error-response.ts';
+import { createFramingGuard } from '../http/framing.ts';
 import { contextFor } from '../http/request-context.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { createAdmission } from './admission.ts';
@@ -31,7 +32,7 @@ export interface ForwardAuthOptions extends Omit<AdmissionOptions, 'config' | 'c
  * all its other headers come along as they are. The request must have been begun (http/request-context).
  */
 export function createForwardAuth(options: ForwardAuthOptions): RequestListener {
-  const { routes, hosts, publicUrl, requireHeader, sendProblem, log } = options;
+  const { routes, hosts, publicUrl, requireHeader, sendProblem, metrics, log } = options;
   const admissions = new Map<Route, Admit>(
     routes.routes.map((route) => {
       const { config } = route;
@@ -40,7 +41,12 @@ export function createForwardAuth(options: ForwardAuthOptions): RequestListener 
     }),
   );
 
-  function refuse(code: 'bad_request' | 'misdirected' | 'no_route'): Admission {
+  // Any site may make a handshake, and gateways keep its Upgrade to themselves: it is known by its key (RFC 6455 section 10.2).
+  function isForeignHandshake(headers: IncomingHttpHeaders): boolean {
+    return headers['sec-websocket-key'] !== undefined && headers.origin !== publicUrl;
+  }
+
+  function refuse(code: 'bad_request' | 'misdirected' | 'no_route' | 'csrf_rejected'): Admission {
     return { kind: 'refused', error: new PosternError(code) };
   }
 
@@ -49,6 +55,10 @@ export function createForwardAuth(options: ForwardAuthOptions): RequestListener 
     const target = canonicalPath(original.uri);
     if (target.kind === 'malformed') return refuse('bad_request');
     const match = routes.match(target.path);
+    if (isForeignHandshake(request.headers)) {
+      metrics.crossSiteRejections.inc();
+      return refuse('csrf_rejected');
+    }
     if (match.kind !== 'route') return refuse(match.kind === 'none' ? 'no_route' : 'bad_request');
     contextFor(request).route = match.route.config.path;
     const admit = admissions.get(match.route);
@@ -84,7 +94,14 @@ export function createForwardAuth(options: ForwardAuthOptions): RequestListener 
     else answer(request, response, admission);
   }
 
+  const judgeFraming = createFramingGuard();
   return (request, response) => {
+    const framing = judgeFraming(request, 'opinion');
+    if (framing === 'ignore') return;
+    if (framing === 'close') {
+      sendProblem(request, response, new PosternError('bad_request', { headers: { connection: 'close' } }));
+      return;
+    }
     // Nobody needs the body for a decision; unread, it would block the gateway's connection.
     request.resume();
     serve(request, response).catch((cause: unknown) => {

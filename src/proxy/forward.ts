@@ -2,7 +2,11 @@
 // lost on its way, and one that was refused with 401 when there is another token for it.
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
 import { PosternError } from '../errors.ts';
+import type { OpenedSession } from '../tokens/opened-session.ts';
+import { passBody } from './answer-body.ts';
 import { onBodyOver } from './body-limit.ts';
+import { isEventStream } from './event-streams.ts';
+import type { TieToSession } from './event-streams.ts';
 import { holdBody } from './held-body.ts';
 import { BodyCopy, hasBody, requestAgain } from './request-again.ts';
 import type { BuildResponseHeaders } from './response-headers.ts';
@@ -21,6 +25,8 @@ export interface ForwardOptions {
   responseHeaders: BuildResponseHeaders;
   /** What is done about the 401 of a call that carried a token; undefined where none does. */
   unauthorized: Unauthorized | undefined;
+  /** Ties event streams to their sessions; undefined where there are none. */
+  tieToSession: TieToSession | undefined;
   /** A request is sent again because its connection was closed under it. */
   onRetry: () => void;
   /** Answers a request whose upstream failed before its answer began: `upstream_unreachable`, `upstream_timeout` or `upstream_invalid`. Called at most once a request. */
@@ -32,6 +38,8 @@ export interface Outgoing {
   /** Path and query. */
   target: string;
   headers: UpstreamHeaders;
+  /** The session that the call was let in with. */
+  session: OpenedSession | undefined;
   /** On whose behalf; undefined for a call without a token, whose 401 goes through. */
   authorized: AuthorizedCall | undefined;
 }
@@ -107,16 +115,22 @@ class Forwarding implements Exchange {
     const { unauthorized } = this.#options;
     const { authorized, isReplay } = this.#attempt;
     const status = upstreamResponse.statusCode ?? 0;
-    if (isReplay === true) unauthorized?.replayed(status);
     if (status === 401 && authorized !== undefined && unauthorized !== undefined) {
       this.#reconsider(upstreamResponse, authorized, unauthorized).catch((cause: unknown) => {
         this.#fail(new PosternError('internal_error', { cause }));
       });
       return;
     }
+    if (isReplay === true) unauthorized?.accepted();
     this.#body?.drop();
+    const noRoom = this.#tieToSession(upstreamResponse);
+    if (noRoom !== undefined) {
+      upstreamResponse.destroy();
+      this.#fail(noRoom);
+      return;
+    }
     // The library destroys either side when the other goes before its time: a cut answer stays cut, and a client that leaves cancels the call.
-    if (this.#writeHead(upstreamResponse)) upstreamResponse.pipe(response);
+    if (this.#writeHead(upstreamResponse)) passBody(upstreamResponse, response);
   }
 
   failed(error: NodeJS.ErrnoException): void {
@@ -141,6 +155,13 @@ class Forwarding implements Exchange {
       safeMethods.has(this.#request.method ?? '') &&
       !hasBody(this.#attempt.headers)
     );
+  }
+
+  #tieToSession({ rawHeaders }: IncomingMessage): PosternError | undefined {
+    const { session } = this.#attempt;
+    const { tieToSession } = this.#options;
+    if (session === undefined || tieToSession === undefined || !isEventStream(rawHeaders)) return undefined;
+    return tieToSession(this.#request, this.#response, session.h);
   }
 
   async #reconsider(

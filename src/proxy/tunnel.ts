@@ -61,6 +61,10 @@ export class Tunnel implements UpgradeExchange, SessionStream {
     this.#options = options;
     this.#socket = options.request.socket;
     this.#key = options.request.headers['sec-websocket-key'];
+    // A client that closes its side during the handshake has gone: it could not even say so in a frame.
+    this.#socket.once('end', () => {
+      if (this.#state === 'asking') this.#socket.destroy();
+    });
     this.#socket.once('close', () => this.#upstreamRequest?.destroy());
   }
 
@@ -130,6 +134,8 @@ export class Tunnel implements UpgradeExchange, SessionStream {
   #follow(upstreamSocket: Socket): void {
     const socket = this.#socket;
     const { lifetime, onClientBytes } = this.#options;
+    // Flowing from here on, it would lose what has come with the 101: the library gives that back to it, and pipes only then.
+    upstreamSocket.pause();
     upstreamSocket.on('data', (chunk: Buffer) => {
       this.#upstreamFrames.follow(chunk);
       if (this.#upstreamFrames.hasClosed) this.#closedBy ??= 'upstream';
@@ -154,6 +160,9 @@ export class Tunnel implements UpgradeExchange, SessionStream {
       this.#endedFrom('upstream');
       socket.end();
     });
+    // What the client still sends has nowhere to go. It is read all the same: behind it comes the end of the connection, and bytes left unread would
+    // make the system reset it before our last frame has arrived.
+    upstreamSocket.once('unpipe', () => socket.resume());
     // Before the response hears of it, and with it the log.
     socket.prependOnceListener('close', () => {
       this.#endedFrom('client');
@@ -185,8 +194,6 @@ export class Tunnel implements UpgradeExchange, SessionStream {
       return;
     }
     socket.end(closeFrameFor(reason));
-    // What the client still sends is dropped: unread, it would make the system reset the connection before the frame arrives.
-    socket.resume();
     const linger = setTimeout(() => socket.destroy(), lingerMs).unref();
     socket.once('close', () => clearTimeout(linger));
   }

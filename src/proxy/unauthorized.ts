@@ -35,8 +35,8 @@ export type Reaction =
 /** One route's way with 401s. */
 export interface Unauthorized {
   react(call: AuthorizedCall, refusal: Refusal): Promise<Reaction>;
-  /** How a replay was answered. */
-  replayed(status: number): void;
+  /** A replay was answered, and not with 401. */
+  accepted(): void;
   /** Answers in the upstream's place. */
   refuse(request: IncomingMessage, response: ServerResponse, error: PosternError): void;
 }
@@ -68,7 +68,10 @@ export function createUnauthorized(options: UnauthorizedOptions): Unauthorized {
     const saysInvalid = bearerError(challengesOf(challenge), 'invalid_token') !== undefined;
     const renewal = tokens.forReplay(session, { mayRefresh: saysInvalid || challenge === undefined });
     // The next call is to have a better token, though this one cannot wait for it.
-    if (!canReplay) return pass;
+    if (!canReplay) {
+      renewal.catch(() => undefined);
+      return pass;
+    }
     const outcome = await renewal;
     switch (outcome.kind) {
       case 'active': {
@@ -86,22 +89,34 @@ export function createUnauthorized(options: UnauthorizedOptions): Unauthorized {
     }
   }
 
+  function accepted(): void {
+    options.onReplayed('accepted');
+    failures = 0;
+  }
+
+  function refusedAgain(): void {
+    options.onReplayed('refused');
+    failures += 1;
+    if (failures < failuresInARow || now() < pausedUntil) return;
+    failures = 0;
+    pausedUntil = now() + pauseMs;
+    options.onPause();
+  }
+
   return {
     async react(call, refusal) {
-      const login = config.stepUp && stepUpOf(challengesOf(refusal.challenge), config.stepUp);
-      if (login !== undefined) return { kind: 'refuse', error: new PosternError('step_up_required', { login }) };
-      return refusal.isReplay || now() < pausedUntil ? pass : replay(call, refusal);
+      const { challenge, isReplay } = refusal;
+      const login = config.stepUp && stepUpOf(challengesOf(challenge), config.stepUp);
+      if (login !== undefined) {
+        // The token itself is good.
+        if (isReplay) accepted();
+        return { kind: 'refuse', error: new PosternError('step_up_required', { login }) };
+      }
+      if (isReplay) refusedAgain();
+      return isReplay || now() < pausedUntil ? pass : replay(call, refusal);
     },
 
-    replayed(status) {
-      const isRefused = status === 401;
-      options.onReplayed(isRefused ? 'refused' : 'accepted');
-      failures = isRefused ? failures + 1 : 0;
-      if (failures < failuresInARow || now() < pausedUntil) return;
-      failures = 0;
-      pausedUntil = now() + pauseMs;
-      options.onPause();
-    },
+    accepted,
 
     refuse: options.refuse,
   };

@@ -36,7 +36,7 @@ export interface WebSocketsOptions extends TunnelSurroundings {
   spa: Config['spa'];
   publicUrl: string;
   cookie: Pick<SessionCookie, 'read' | 'isOwn'>;
-  tokens: Pick<AccessTokens, 'forCall'>;
+  tokens: Pick<AccessTokens, 'atHand' | 'forCall'>;
   vault: Pick<TokenVault, 'slide'>;
   connections: Pick<UpstreamConnections, 'upgradesTo'>;
   /** Headers of every proxied answer: an upstream may refuse. */
@@ -121,7 +121,8 @@ function createRouteWebSockets(route: Route, options: WebSocketsOptions): ServeH
     response: ServerResponse,
     { admission, target, head }: { admission: Admission; target: Target; head: Buffer },
   ): void {
-    // Gone while it was waited for.
+    // Gone while it was waited for: a client that has closed its side cannot even make a frame.
+    if (request.socket.readableEnded) request.socket.destroy();
     if (request.socket.destroyed) return;
     if (admission.kind === 'refused') {
       sendProblem(request, response, admission.error);

@@ -71,22 +71,20 @@ export function hashOf(sessionId: string): string {
 
 /** The raw values of every cookie of a name, in order. */
 export function valuesOf(cookieHeader: string | undefined, name: string): string[] {
-  return pairsOf(cookieHeader)
-    .filter((pair) => nameOf(pair) === name)
-    .map((pair) => pair.slice(pair.indexOf('=') + 1).trim());
-}
-
-function pairsOf(cookieHeader: string | undefined): string[] {
-  if (cookieHeader === undefined) return [];
-  return cookieHeader
-    .split(';')
-    .map((pair) => pair.trim())
-    .filter((pair) => pair !== '');
-}
-
-function nameOf(pair: string): string {
-  const equals = pair.indexOf('=');
-  return (equals === -1 ? pair : pair.slice(0, equals)).trim();
+  const values: string[] = [];
+  if (cookieHeader === undefined) return values;
+  for (let start = 0; start < cookieHeader.length;) {
+    const semicolon = cookieHeader.indexOf(';', start);
+    const end = semicolon === -1 ? cookieHeader.length : semicolon;
+    const equals = cookieHeader.indexOf('=', start);
+    const hasValue = equals !== -1 && equals < end;
+    // A lone word is a name and its own value.
+    const nameEnd = hasValue ? equals : end;
+    const valueStart = hasValue ? equals + 1 : start;
+    if (cookieHeader.slice(start, nameEnd).trim() === name) values.push(cookieHeader.slice(valueStart, end).trim());
+    start = end + 1;
+  }
+  return values;
 }
 
 type ValidReading = Extract<CookieReading, { kind: 'valid' }>;

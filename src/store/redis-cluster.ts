@@ -1,7 +1,15 @@
 // The link to a Redis Cluster: it stands while every master that owns slots can be reached. The driver knows which slot is whose; here is noticed which
 // of the masters are gone, and asked again until they are back or replaced.
 import { Cluster, Redis } from 'ioredis';
-import { driverOptions, end, introductionMs, survive, type LinkOptions, type RedisLink } from './redis-link.ts';
+import {
+  createGatherer,
+  driverOptions,
+  end,
+  introductionMs,
+  survive,
+  type LinkOptions,
+  type RedisLink,
+} from './redis-link.ts';
 import type { Address } from './redis-settings.ts';
 
 const askWhileBrokenMs = 250;
@@ -78,6 +86,7 @@ export function createClusterLink(options: LinkOptions & { nodes: Address[]; ran
   return {
     commands: cluster,
     primaries: () => primaries,
+    gather: createGatherer(() => primaries.values()),
     async ping() {
       if (!standing) throw new Error('not every master of the cluster can be reached');
       await Promise.all(cluster.nodes('master').map((node) => node.ping()));

@@ -119,6 +119,7 @@ export function createRedisConnection(options: RedisConnectionOptions) {
   });
 
   async function evaluate(script: Script, keys: string[], args: (string | number)[]): Promise<unknown> {
+    link.gather();
     try {
       return await link.commands.evalsha(script.sha1, keys.length, ...keys, ...args);
     } catch (error) {

@@ -1,5 +1,6 @@
 // What the store asks of its connections, whatever stands behind them, and the driver's limits that hold for each of them.
 // The link to one server, or to the primary that Sentinel names.
+import type { Writable } from 'node:stream';
 import { Redis, type Cluster, type RedisOptions } from 'ioredis';
 import type { RedisSettings } from './redis-settings.ts';
 
@@ -14,6 +15,8 @@ export interface RedisLink {
   commands: Redis | Cluster;
   /** The connection to each server that takes writes, by address; undefined while there is none. */
   primaries(): ReadonlyMap<string, Redis | undefined>;
+  /** Has the commands that are asked for in this turn of the event loop share one write to each of them. */
+  gather(): void;
   /** One round trip to each of them. */
   ping(): Promise<void>;
   /** A connection for messages, made again for ever. */
@@ -88,6 +91,7 @@ export function createServerLink({ settings, retryStrategy, onStanding, onBroken
   return {
     commands,
     primaries: () => primary,
+    gather: createGatherer(() => primary.values()),
     async ping() {
       await commands.ping();
     },
@@ -112,6 +116,29 @@ function sentinelOptions({ sentinel, tls }: RedisSettings, retryStrategy: (times
   };
 }
 
+/**
+ * A write to a socket is the dearest part of asking, and at 30 calls at once there are 30 questions in a turn. Nothing waits for another's answer,
+ * as it would in the driver's own pipelines, and each command keeps its own time limit.
+ */
+export function createGatherer(servers: () => Iterable<Redis | undefined>): () => void {
+  let held: Writable[] = [];
+  const release = (): void => {
+    for (const socket of held) socket.uncork();
+    held = [];
+  };
+  return () => {
+    if (held.length > 0) return;
+    for (const server of servers()) {
+      const socket = server === undefined ? undefined : socketOf(server);
+      if (socket === undefined) continue;
+      socket.cork();
+      held.push(socket);
+    }
+    // After all that has arrived in this turn was heard, and before anything is waited for.
+    if (held.length > 0) setImmediate(release);
+  };
+}
+
 /** Ends a connection for good; resolves when its socket is gone. */
 export async function end(redis: Redis): Promise<void> {
   // QUIT comes back after the answers that are still under way; where nothing comes back the socket is dropped.
@@ -126,6 +153,9 @@ export async function end(redis: Redis): Promise<void> {
 
 /** A TLS handshake that is cut short can fail twice, and the driver listens for the first error only: the second would end the process. */
 export function survive(redis: Redis): void {
-  const { stream } = redis as { stream?: NodeJS.EventEmitter };
-  stream?.on('error', () => undefined);
+  socketOf(redis)?.on('error', () => undefined);
+}
+
+function socketOf(redis: Redis): Writable | undefined {
+  return (redis as { stream?: Writable }).stream;
 }

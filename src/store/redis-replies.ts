@@ -1,4 +1,5 @@
 // What the scripts answer, read strictly: the one place where Redis's strings and arrays become the port's shapes.
+import { recordFields } from './redis-scripts.ts';
 import { StoreUnavailable } from './store.ts';
 import type { BeginOutcome, CommitOutcome, EndIfOutcome, LoadedRecord } from './store.ts';
 
@@ -72,29 +73,29 @@ function unexpected(answer: unknown): StoreUnavailable {
   return new StoreUnavailable(new Error(`unexpected answer of the store: ${String(answer)}`));
 }
 
-/** A script's snapshot: clock, PTTL, and the hash as names and values in turn. Undefined when it is not the record of `h`, whole. */
+/** A script's snapshot, in JSON: clock, PTTL, and the values of `recordFields`, false for those that are not there. Undefined when it is not the record of `h`, whole. */
 function parseRecord(h: string, snapshot: unknown): LoadedRecord | undefined {
-  if (!Array.isArray(snapshot)) return undefined;
-  const [now, ttlMs, pairs] = snapshot as unknown[];
-  if (typeof now !== 'number' || typeof ttlMs !== 'number' || !Array.isArray(pairs)) return undefined;
-  const fields = toFields(pairs);
+  if (typeof snapshot !== 'string') return undefined;
+  const [now, ttlMs, values] = JSON.parse(snapshot) as unknown[];
+  if (typeof now !== 'number' || typeof ttlMs !== 'number' || !Array.isArray(values)) return undefined;
+  const fields = toFields(values);
 
   const { main, clientId, issuer, attemptOwner: owner, committedBy } = fields;
-  const revision = integer(fields['revision']);
-  const refreshedAt = integer(fields['refreshedAt']);
-  const absoluteExpiresAt = integer(fields['absoluteExpiresAt']);
-  const idleMs = integer(fields['idleMs']);
-  const deadlineAt = integer(fields['attemptDeadlineAt']);
+  const revision = integer(fields.revision);
+  const refreshedAt = integer(fields.refreshedAt);
+  const absoluteExpiresAt = integer(fields.absoluteExpiresAt);
+  const idleMs = integer(fields.idleMs);
+  const deadlineAt = integer(fields.attemptDeadlineAt);
   // The record names its session: one that was put under another key is nobody's.
-  if (fields['h'] !== h || main === undefined || clientId === undefined || issuer === undefined) return undefined;
+  if (fields.h !== h || main === undefined || clientId === undefined || issuer === undefined) return undefined;
   if (revision === undefined || refreshedAt === undefined) return undefined;
   if (absoluteExpiresAt === undefined || idleMs === undefined) return undefined;
   return {
     main,
     revision,
-    expiresAt: integer(fields['expiresAt']),
+    expiresAt: integer(fields.expiresAt),
     refreshedAt,
-    retryAt: integer(fields['retryAt']),
+    retryAt: integer(fields.retryAt),
     attempt: owner === undefined || deadlineAt === undefined ? undefined : { owner, deadlineAt },
     committedBy,
     absoluteExpiresAt,
@@ -107,10 +108,13 @@ function parseRecord(h: string, snapshot: unknown): LoadedRecord | undefined {
   };
 }
 
-function toFields(pairs: unknown[]): Partial<Record<string, string>> {
-  const fields = new Map<string, string>();
-  for (let i = 0; i + 1 < pairs.length; i += 2) fields.set(String(pairs[i]), String(pairs[i + 1]));
-  return Object.fromEntries(fields);
+function toFields(values: unknown[]): Partial<Record<(typeof recordFields)[number], string>> {
+  const fields: Partial<Record<(typeof recordFields)[number], string>> = {};
+  recordFields.forEach((name, index) => {
+    const value = values[index];
+    if (typeof value === 'string') fields[name] = value;
+  });
+  return fields;
 }
 
 function integer(text: string | undefined): number | undefined {

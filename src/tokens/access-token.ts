@@ -10,14 +10,16 @@ import type { AccessTokenOutcome } from './access-token-outcome.ts';
 import { freshnessOf, remainingOf } from './expiry.ts';
 import type { Remaining } from './expiry.ts';
 import { createRefreshFlight } from './refresh-flight.ts';
-import type { OpenedSession } from './opened-session.ts';
+import type { OpenedSession, SessionKey } from './opened-session.ts';
 import type { TokenVault } from './token-vault.ts';
 
 export interface AccessTokens {
   /** The session for one proxied call. A token that is due is used and refreshed in the background; an expired one is waited for, at most 15 s. */
-  forCall(sessionId: string, call: { needsToken: boolean }): Promise<AccessTokenOutcome>;
+  forCall(key: SessionKey, call: { needsToken: boolean }): Promise<AccessTokenOutcome>;
+  /** The same, at once: the session when this process holds it with a token that is not due. Undefined: `forCall` knows. */
+  atHand(h: string, call: { needsToken: boolean }): OpenedSession | undefined;
   /** New tokens and claims now; within 5 s of the last refresh, what is there. */
-  refreshNow(sessionId: string): Promise<AccessTokenOutcome>;
+  refreshNow(key: SessionKey): Promise<AccessTokenOutcome>;
   /**
    * Another token for a call whose upstream has refused this session's: a newer one from the record, else, where it may, that of a refresh if the last is
    * 60 s past. `unchanged`: there is none.
@@ -63,8 +65,8 @@ export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
     return started;
   }
 
-  async function load(sessionId: string): Promise<AccessTokenOutcome> {
-    const outcome = await vault.load(sessionId);
+  async function load(key: SessionKey): Promise<AccessTokenOutcome> {
+    const outcome = await vault.load(key);
     switch (outcome.kind) {
       case 'signed-in':
         return { kind: 'active', session: outcome.session };
@@ -76,8 +78,14 @@ export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
   }
 
   return {
-    async forCall(sessionId, { needsToken }) {
-      const loaded = await load(sessionId);
+    atHand(h, { needsToken }) {
+      const session = vault.atHand(h);
+      if (session === undefined || !needsToken) return session;
+      return freshnessOf(session.record, storeTime(session), refreshBeforeMs) === 'fresh' ? session : undefined;
+    },
+
+    async forCall(key, { needsToken }) {
+      const loaded = await load(key);
       if (loaded.kind !== 'active' || !needsToken) return loaded;
       const { session } = loaded;
       switch (freshnessOf(session.record, storeTime(session), refreshBeforeMs)) {
@@ -92,8 +100,8 @@ export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
       }
     },
 
-    async refreshNow(sessionId) {
-      const loaded = await load(sessionId);
+    async refreshNow(key) {
+      const loaded = await load(key);
       if (loaded.kind !== 'active' || loaded.session.tokens.refreshToken === undefined) return loaded;
       const { session } = loaded;
       if (storeTime(session) - session.record.refreshedAt < refreshNowEveryMs) return loaded;
@@ -101,7 +109,7 @@ export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
     },
 
     async forReplay(refused, { mayRefresh }) {
-      const loaded = await load(refused.sessionId);
+      const loaded = await load(refused);
       if (loaded.kind !== 'active') return loaded;
       const { session } = loaded;
       if (session.record.revision > refused.record.revision) return loaded;

@@ -2,6 +2,7 @@
 // Several keys are a ring, so that a key can be replaced while sessions live: all of them open, and which one signs and seals is decided here alone.
 import { createHash, createSecretKey, hkdfSync } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import { settlingSeconds } from '../config/key-rules.ts';
 
 /** What a derived key is for. */
@@ -70,13 +71,20 @@ export function createKeyRing({ keys, now }: { keys: readonly string[]; now: () 
   };
 }
 
+const maxRemembered = 10_000;
+
 function createRingKey(base64: string): RingKey {
   const bytes = Buffer.from(base64, 'base64');
   // Key objects, because node:crypto examines a bare Buffer anew, and slowly, at every use.
   const key = createSecretKey(bytes);
+  const derive = (purpose: KeyPurpose, salt: string): KeyObject =>
+    createSecretKey(Buffer.from(hkdfSync('sha256', key, salt, `postern ${purpose}`, 32)));
+  // Deriving is as dear as opening a record, and a session's key is needed at each of its calls. They are made of what this process holds
+  // anyway, this key and the ids in the verified cookies, so that nobody gains who could read them here; and they go with this key.
+  const remembered = new LRUCache<string, KeyObject>({ max: maxRemembered, memoMethod: (id) => derive('seal', id) });
   return {
     id: createHash('sha256').update('postern key id').update(bytes).digest('base64url').slice(0, 8),
-    derive: (purpose, salt) => createSecretKey(Buffer.from(hkdfSync('sha256', key, salt, `postern ${purpose}`, 32))),
+    derive: (purpose, salt) => (purpose === 'seal' ? remembered.memo(salt) : derive(purpose, salt)),
   };
 }
 

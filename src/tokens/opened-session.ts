@@ -5,10 +5,14 @@ import type { LoadedRecord } from '../store/store.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TokenSeal } from './seal.ts';
 
-/** One live session with its tokens in clear: stays in memory, for seconds at most. */
-export interface OpenedSession {
+/** What a cookie that we signed gives: the id that opens a session's record, and the record's name in the store. */
+export interface SessionKey {
   sessionId: string;
   h: string;
+}
+
+/** One live session with its tokens in clear: stays in memory, for seconds at most. */
+export interface OpenedSession extends SessionKey {
   tokens: Tokens;
   record: Omit<LoadedRecord, 'main'>;
   /** The store's clock minus ours, in ms. */

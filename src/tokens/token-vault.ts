@@ -10,12 +10,14 @@ import { isSlideDue } from './expiry.ts';
 import { createFailoverMemory } from './failover-memory.ts';
 import { createNearCache } from './near-cache.ts';
 import { createSessionOpener } from './opened-session.ts';
-import type { OpenedSession, VaultOutcome } from './opened-session.ts';
+import type { OpenedSession, SessionKey, VaultOutcome } from './opened-session.ts';
 import type { TokenSeal } from './seal.ts';
 
 /** Hears the store's messages, so that what is kept in this process stays true. */
 export interface TokenVault extends StoreListener {
-  load(sessionId: string): Promise<VaultOutcome>;
+  /** What is kept in this process, at once. Undefined: `load` knows. */
+  atHand(h: string): OpenedSession | undefined;
+  load(key: SessionKey): Promise<VaultOutcome>;
   /** Opens a record that a store operation brought back, for this call and those that follow; null when no key of ours does, or when it belongs to another registration. */
   adopt(sessionId: string, h: string, record: LoadedRecord): OpenedSession | null;
   /** The same for a record that this process has just committed: it is written again should a failover undo it. */
@@ -115,8 +117,9 @@ export function createTokenVault(options: TokenVaultOptions): TokenVault {
   }
 
   return {
-    async load(sessionId) {
-      const h = hashOf(sessionId);
+    atHand: (h) => (failover.hasEnded(h) ? undefined : nearCache?.get(h)),
+
+    async load({ sessionId, h }) {
       if (failover.hasEnded(h)) return { kind: 'signed-out' };
       if (nearCache === undefined) return read(sessionId, h);
       const session = nearCache.get(h);

@@ -124,7 +124,10 @@ async function printOtherSizes(redis: RedisServer, parts: TypicalSessions): Prom
 
 async function printProcess(redis: RedisServer, { store, vault }: TypicalSessions, logins: Login[]): Promise<void> {
   // A cookie brings an id of its own with every call.
-  const load = () => inTurn(logins, ({ sessionId }) => vault.load(Buffer.from(sessionId).toString()));
+  const load = () =>
+    inTurn(logins, ({ sessionId }) =>
+      vault.load({ sessionId: Buffer.from(sessionId).toString(), h: hashOf(sessionId) }),
+    );
   const empty = heap();
   await load();
   const opened = heap();

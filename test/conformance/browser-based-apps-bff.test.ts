@@ -73,9 +73,10 @@ describe('what acts for the holder of a cookie refuses requests of other sites (
     ['another site that knows the header', { 'sec-fetch-site': 'cross-site', 'x-csrf': '1' }],
   ];
 
-  const startParty = (): Promise<RelyingParty> =>
+  const startParty = (more: object = {}): Promise<RelyingParty> =>
     startRelyingParty({
       config: () => ({
+        ...more,
         logout: { frontChannel: true },
         routes: [
           { path: '/api', upstream: 'http://127.0.0.1:9' },
@@ -105,6 +106,28 @@ describe('what acts for the holder of a cookie refuses requests of other sites (
     }
     expect(await whoAmI(browser)).toMatchObject({ authenticated: true });
     expect(party.op.endpoints.seen('token')).toHaveLength(1);
+  });
+
+  test('to the letter: with requireHeader none of them answers our own page without the header either, whatever the body (CSRF-01, CS-01)', async () => {
+    await using party = await startParty({ csrf: { requireHeader: true } });
+    const browser = await party.signedInBrowser();
+    const ours = { 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors', cookie: cookieHeaderOf(party, browser) };
+    // An EventSource cannot set a header.
+    const asked = [...acting, ...routes].filter(([, path]) => path !== '/bff/events');
+    const types = ['application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'text/plain', undefined];
+    for (const [method, path] of asked) {
+      for (const type of types) {
+        const headers = { ...ours, ...(type !== undefined && { 'content-type': type }) };
+        const { status, body } = await send(party, path, { method, headers });
+        expect([method, path, type, status]).toEqual([method, path, type, 403]);
+        expect(body).toContain('csrf_rejected');
+      }
+      const withHeader = await send(party, path, { method, headers: { ...ours, 'x-csrf': '0' } });
+      expect([path, withHeader.status]).toEqual([path, 403]);
+    }
+    expect((await send(party, '/bff/session', { method: 'GET', headers: { ...ours, 'x-csrf': '1' } })).status).toBe(
+      200,
+    );
   });
 
   test('the endpoints that other sites and the provider send people to leave the session alone', async () => {

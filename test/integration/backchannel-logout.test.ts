@@ -145,13 +145,16 @@ test.each<[claim: string, body: (token: string) => string, headers: Record<strin
   ['a form that does not say so', (token) => `logout_token=${token}`, { 'content-type': 'text/plain' }],
   ['two logout tokens', (token) => `logout_token=${token}&logout_token=${token}`, {}],
   ['a body of 1 MB', (token) => `logout_token=${token}&x=${'x'.repeat(1024 * 1024)}`, {}],
-])('%s is answered with 400 and no-store, and ends nothing (BCL-12, BCL-13, BCL-15, CS-08)', async (_claim, body, headers) => {
-  const alice = await login('alice', { sid: 'a1' });
-  const logoutToken = party.op.logoutToken({ sid: 'a1' });
-  const answer = await postLogoutToken(party.postern, '', { body: body(logoutToken), headers });
-  expect(answer).toMatchObject({ status: 400, headers: { 'cache-control': 'no-store' } });
-  expect(await isIn(alice)).toBe(true);
-});
+])(
+  '%s is answered with 400 and no-store, and ends nothing (BCL-12, BCL-13, BCL-15, CS-08)',
+  async (_claim, body, headers) => {
+    const alice = await login('alice', { sid: 'a1' });
+    const logoutToken = party.op.logoutToken({ sid: 'a1' });
+    const answer = await postLogoutToken(party.postern, '', { body: body(logoutToken), headers });
+    expect(answer).toMatchObject({ status: 400, headers: { 'cache-control': 'no-store' } });
+    expect(await isIn(alice)).toBe(true);
+  },
+);
 
 test('parameters that nobody knows are ignored (BCL-01)', async () => {
   const alice = await login('alice', { sid: 'a1' });

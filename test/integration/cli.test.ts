@@ -170,7 +170,7 @@ test('a mistake in the arguments ends with 64 and says what was meant', async ()
     code: 64,
     stdout: '',
     stderr:
-      'postern: unknown command "chekc"; did you mean "check"?\nusage: postern serve | check | print | schema | route | sessions (postern --help says more)\n',
+      'postern: unknown command "chekc"; did you mean "check"?\nusage: postern serve | check | print | schema | route | doctor | sessions (postern --help says more)\n',
   });
   expect((await postern([])).code).toBe(64);
 });

@@ -106,6 +106,30 @@ describe('bodies', () => {
     expect(answers.map(({ status, body }) => [status, body])).toEqual([[200, 'done']]);
   });
 
+  test('a small answer of any bytes is unchanged, whether it says its length or not', async () => {
+    const bytes = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
+    for (const head of [{ 'content-length': '256' }, { 'transfer-encoding': 'chunked' }, {}]) {
+      upstream.answer = (_, response) => void response.writeHead(200, head).end(bytes);
+      expect((await call('/open')).bytes.equals(bytes)).toBe(true);
+    }
+    upstream.answer = (_, response) => void response.writeHead(200, { 'content-length': '0' }).end();
+    expect((await call('/open')).bytes.length).toBe(0);
+  });
+
+  test('the first bytes of an answer do not wait for the last, though it says how many there will be', async () => {
+    let finish = (): void => undefined;
+    upstream.answer = (_, response) => {
+      response.writeHead(200, { 'content-length': '9' }).write('first');
+      finish = () => void response.end('last');
+    };
+    const response = await open('/open');
+    const chunks: string[] = [];
+    response.on('data', (chunk: Buffer) => chunks.push(chunk.toString()));
+    await until(() => chunks.join('') === 'first');
+    finish();
+    await until(() => chunks.join('') === 'firstlast' && response.complete);
+  });
+
   test('the first bytes of an answer do not wait for the last', async () => {
     let finish = (): void => undefined;
     upstream.answer = (_, response) => {

@@ -86,10 +86,10 @@ afterEach(async () => {
 
 const newSessionId = (): string => randomBytes(32).toString('base64url');
 
-async function signedIn(): Promise<string> {
+async function signedIn() {
   const sessionId = newSessionId();
   await here.vault.put(sessionId, tokens);
-  return sessionId;
+  return { sessionId, h: hashOf(sessionId) };
 }
 
 /** How often Redis has run a script so far. */
@@ -102,29 +102,28 @@ async function scriptsRun(): Promise<number> {
 }
 
 test('a session that was loaded a moment ago costs no store command', async () => {
-  const sessionId = await signedIn();
-  await there.vault.load(sessionId);
+  const key = await signedIn();
+  await there.vault.load(key);
   const before = await scriptsRun();
-  for (let call = 0; call < 100; call += 1) expect((await there.vault.load(sessionId)).kind).toBe('signed-in');
+  for (let call = 0; call < 100; call += 1) expect((await there.vault.load(key)).kind).toBe('signed-in');
   expect(await scriptsRun()).toBe(before);
 });
 
 test('a hundred calls that arrive at once on a session nobody has loaded make one read', async () => {
-  const sessionId = await signedIn();
+  const key = await signedIn();
   const before = await scriptsRun();
-  await Promise.all(Array.from({ length: 100 }, () => there.vault.load(sessionId)));
+  await Promise.all(Array.from({ length: 100 }, () => there.vault.load(key)));
   expect(await scriptsRun()).toBe(before + 1);
 });
 
 test('a logout on one replica is refused on another: p99 of 1,000 within 50 ms (SES-08)', async () => {
-  const sessionIds = await Promise.all(Array.from({ length: 1000 }, signedIn));
+  const keys = await Promise.all(Array.from({ length: 1000 }, signedIn));
   const delays: number[] = [];
-  for (const sessionId of sessionIds) {
-    expect((await there.vault.load(sessionId)).kind).toBe('signed-in');
-    await here.vault.end(hashOf(sessionId), 'logout');
+  for (const key of keys) {
+    expect((await there.vault.load(key)).kind).toBe('signed-in');
+    await here.vault.end(key.h, 'logout');
     const endedAt = performance.now();
-    while ((await there.vault.load(sessionId)).kind === 'signed-in')
-      await new Promise((resolve) => setImmediate(resolve));
+    while ((await there.vault.load(key)).kind === 'signed-in') await new Promise((resolve) => setImmediate(resolve));
     delays.push(performance.now() - endedAt);
   }
   delays.sort((a, b) => a - b);
@@ -132,59 +131,59 @@ test('a logout on one replica is refused on another: p99 of 1,000 within 50 ms (
 });
 
 test('messages that vanish without a trace: a logout elsewhere is refused within 3 s all the same (SES-08)', async () => {
-  const sessionId = await signedIn();
-  expect((await there.vault.load(sessionId)).kind).toBe('signed-in');
+  const key = await signedIn();
+  expect((await there.vault.load(key)).kind).toBe('signed-in');
   link.silenceSubscribers();
-  await here.vault.end(hashOf(sessionId), 'logout');
+  await here.vault.end(key.h, 'logout');
   const endedAt = performance.now();
-  await until(async () => (await there.vault.load(sessionId)).kind === 'signed-out', 5_000);
+  await until(async () => (await there.vault.load(key)).kind === 'signed-out', 5_000);
   expect(performance.now() - endedAt).toBeLessThan(3_000);
 });
 
 test('while messages are not known to arrive every call asks the store, and when they do again calls are free again', async () => {
-  const sessionId = await signedIn();
+  const key = await signedIn();
   link.silenceSubscribers();
   await until(() => !there.store.listening(), 5_000);
   const before = await scriptsRun();
-  await there.vault.load(sessionId);
-  await there.vault.load(sessionId);
+  await there.vault.load(key);
+  await there.vault.load(key);
   expect(await scriptsRun()).toBe(before + 2);
   link.heal();
   await until(() => there.store.listening(), 5_000);
-  await there.vault.load(sessionId);
+  await there.vault.load(key);
   const after = await scriptsRun();
-  await there.vault.load(sessionId);
+  await there.vault.load(key);
   expect(await scriptsRun()).toBe(after);
 });
 
 test('a record that an operator deletes by hand is refused within 5 s', async () => {
-  const sessionId = await signedIn();
-  expect((await there.vault.load(sessionId)).kind).toBe('signed-in');
-  await redis.command('DEL', `postern:{${hashOf(sessionId)}}:tokens`);
+  const key = await signedIn();
+  expect((await there.vault.load(key)).kind).toBe('signed-in');
+  await redis.command('DEL', `postern:{${key.h}}:tokens`);
   const deletedAt = performance.now();
-  await until(async () => (await there.vault.load(sessionId)).kind === 'signed-out', 6_000);
+  await until(async () => (await there.vault.load(key)).kind === 'signed-out', 6_000);
   expect(performance.now() - deletedAt).toBeLessThan(5_100);
 });
 
 test('a logout that comes while the session is being read wins over what was read', async () => {
-  const sessionId = await signedIn();
+  const key = await signedIn();
   link.delay(30);
-  const reads = Array.from({ length: 20 }, () => there.vault.load(sessionId));
-  await here.vault.end(hashOf(sessionId), 'logout');
+  const reads = Array.from({ length: 20 }, () => there.vault.load(key));
+  await here.vault.end(key.h, 'logout');
   await Promise.all(reads);
-  await until(async () => (await there.vault.load(sessionId)).kind === 'signed-out', 1_000);
+  await until(async () => (await there.vault.load(key)).kind === 'signed-out', 1_000);
 });
 
 test('a failover that undoes a logout brings nobody back: refused at once, and deleted again (S-05)', async () => {
-  const sessionId = await signedIn();
-  const h = hashOf(sessionId);
+  const key = await signedIn();
+  const { h } = key;
   const tokensKey = `postern:{${h}}:tokens`;
   await here.vault.end(h, 'logout');
-  await until(async () => (await there.vault.load(sessionId)).kind === 'signed-out', 1_000);
+  await until(async () => (await there.vault.load(key)).kind === 'signed-out', 1_000);
   // The new primary has not heard of the logout: the record is there again.
-  await here.vault.put(sessionId, tokens);
-  expect((await here.vault.load(sessionId)).kind).toBe('signed-out');
-  expect((await there.vault.load(sessionId)).kind).toBe('signed-out');
+  await here.vault.put(key.sessionId, tokens);
+  expect((await here.vault.load(key)).kind).toBe('signed-out');
+  expect((await there.vault.load(key)).kind).toBe('signed-out');
   link.cut();
   await until(() => !there.store.listening());
   link.heal();
@@ -192,23 +191,23 @@ test('a failover that undoes a logout brings nobody back: refused at once, and d
 });
 
 test('a failover that undoes a refresh loses no rotated token: the process that committed it writes it again', async () => {
-  const sessionId = await signedIn();
-  const h = hashOf(sessionId);
+  const key = await signedIn();
+  const { h } = key;
   const tokensKey = `postern:{${h}}:tokens`;
   const old = await there.store.load(h);
   if (old === null || old === 'unreadable') throw new Error('The record should be there');
   const attempt = { h, revision: 1, owner: 'there' };
   await there.store.begin(attempt, 25_000);
-  const main = there.vault.seal({ sessionId, h }, 2, { ...tokens, accessToken: 'rotated' });
+  const main = there.vault.seal(key, 2, { ...tokens, accessToken: 'rotated' });
   const committed = await there.store.commit(attempt, { main, expiresInMs: 300_000 });
   if (committed.kind !== 'committed') throw new Error(committed.kind);
-  expect(there.vault.committed(sessionId, h, committed.record)?.tokens.accessToken).toBe('rotated');
+  expect(there.vault.committed(key.sessionId, h, committed.record)?.tokens.accessToken).toBe('rotated');
   // The new primary is a second behind.
   await redis.command('HSET', tokensKey, 'main', old.main, 'revision', 1);
   link.cut();
   await until(() => !there.store.listening());
   link.heal();
   await until(async () => (await redis.command('HGET', tokensKey, 'revision')) === '2', 10_000);
-  const loaded = await here.vault.load(sessionId);
+  const loaded = await here.vault.load(key);
   expect(loaded.kind === 'signed-in' && loaded.session.tokens.accessToken).toBe('rotated');
 });

@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { openEvents } from '../support/event-stream.ts';
 import { freePort } from '../support/free-port.ts';
-import { baseConfig, register, startPosternProcess } from '../support/postern.ts';
+import { baseConfig, register, startPostern, startPosternProcess } from '../support/postern.ts';
 import type { PosternProcess } from '../support/postern.ts';
 import { connect, parseAnswers, valuesOf } from '../support/raw-client.ts';
 import { startRealProvider } from '../support/real-provider.ts';
@@ -54,13 +54,13 @@ test('calls under way are answered in full, streams and sockets are closed, nobo
     const calls = Array.from({ length: 20 }, () => alice.call('/api/x'));
     // As browsers do, ahead of a request that may come.
     const ahead = connect(postern.address);
-    await once(ahead, 'connect');
+    await once(ahead.resume(), 'connect');
     await until(() => waiting.length === calls.length);
 
     postern.signal('SIGTERM');
-    console.error('sigterm'); await events.ended(5_000); console.error('ev');
+    await events.ended(5_000);
     expect(await socket.ended(5_000)).toMatchObject({ code: 1012 });
-    console.error('sock'); await once(ahead, 'close'); console.error('ahead');
+    await until(() => ahead.closed);
     await expect(alice.call('/api/x')).rejects.toThrow();
     for (const response of waiting) response.end('to the end');
     const answers = await Promise.all(calls);
@@ -74,22 +74,17 @@ test('calls under way are answered in full, streams and sockets are closed, nobo
 });
 
 test('an API that never answers keeps it from ending for the grace time and no longer (ST-20)', async () => {
-  const postern = await startOne();
-  try {
-    const alice = await signIn(postern, provider);
-    api.answer = () => undefined;
-    const asked = api.requests.length;
-    const call = alice.call('/api/x').catch(() => 'cut');
-    await until(() => api.requests.length > asked);
-    const signalledAt = performance.now();
-    postern.signal('SIGTERM');
-    expect(await postern.exitCode).toBe(0);
-    expect(performance.now() - signalledAt).toBeLessThan(33_000);
-    expect(await call).toBe('cut');
-  } finally {
-    await postern.stop();
-  }
-}, 60_000);
+  const postern = await startPostern(provider, { routes: [{ path: '/api', upstream: api.url }] });
+  const alice = await signIn(postern, provider);
+  api.answer = () => undefined;
+  const asked = api.requests.length;
+  const call = alice.call('/api/x').catch(() => 'cut');
+  await until(() => api.requests.length > asked);
+  const from = performance.now();
+  await postern.stop(); // With a grace of two seconds.
+  expect(performance.now() - from).toBeLessThan(4_000);
+  expect(await call).toBe('cut');
+});
 
 test('an idle connection is kept longer than a load balancer keeps it, and the answer does not say otherwise (PX-19)', async () => {
   const postern = await startOne();

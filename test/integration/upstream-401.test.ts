@@ -348,6 +348,9 @@ describe('step-up (RFC 9470)', () => {
       status: 401,
       problem: { code: 'step_up_required', loginUrl: '/bff/login?max_age=0' },
     });
+    expect(await gate.metric('postern_upstream_replays_total{http_route="/stepping"')).toEqual([
+      'postern_upstream_replays_total{http_route="/stepping",outcome="accepted"} 1',
+    ]);
   });
 
   test('a 401 that asks for what the route does not allow goes through', async () => {

@@ -66,6 +66,20 @@ describe('what passes', () => {
     await until(() => upstream.connections === 0);
   });
 
+  test('what the upstream sends in one breath with its 101 (WS-02)', async () => {
+    for (let time = 0; time < 20; time += 1) {
+      upstream.answer = ({ headers }, socket) => {
+        const accept = `Sec-WebSocket-Accept: ${acceptFor(headers['sec-websocket-key'])}`;
+        const head = ['HTTP/1.1 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade', accept];
+        socket.write(Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), frame(0x81, Buffer.from('hello'))]));
+      };
+      const client = await openSocket(gate, '/ws', { Cookie: cookie });
+      expect(await client.heard(1)).toEqual(['hello']);
+      client.socket.destroy();
+      await client.ended();
+    }
+  });
+
   test('subprotocols and extensions as they are agreed on, and not into the log', async () => {
     upstream.lines = ['Sec-WebSocket-Extensions: permessage-deflate'];
     const { answer, socket } = await openSocket(gate, '/ws', {
@@ -272,14 +286,22 @@ describe('an upstream that does not agree', () => {
     await until(() => upstream.connections === 0);
   });
 
-  test('a client that leaves during the handshake takes the upstream’s connection along (PX-09)', async () => {
-    upstream.answer = () => undefined;
-    const socket = connect(gate.address);
-    socket.write(handshakeBytes(gate, '/ws', { Cookie: cookie }));
-    await until(() => upstream.handshakes.length === 1);
-    socket.resetAndDestroy();
-    await until(() => upstream.connections === 0);
-  });
+  test.each([
+    ['in good order', (socket: Socket) => socket.end()],
+    ['with a reset', (socket: Socket) => socket.resetAndDestroy()],
+  ])(
+    'a client that leaves during the handshake, %s, takes the upstream’s connection along (PX-09)',
+    async (_how, leave) => {
+      upstream.answer = () => undefined;
+      const socket = connect(gate.address);
+      socket.on('error', () => undefined);
+      socket.write(handshakeBytes(gate, '/ws', { Cookie: cookie }));
+      await until(() => upstream.handshakes.length === 1);
+      leave(socket);
+      await until(() => upstream.connections === 0);
+      socket.destroy();
+    },
+  );
 });
 
 describe('the end', () => {

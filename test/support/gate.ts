@@ -9,6 +9,7 @@ import { createSecurityHeaders } from '../../src/http/security-headers.ts';
 import { PosternError } from '../../src/errors.ts';
 import type { Provider } from '../../src/oidc/provider.ts';
 import { createApiLane } from '../../src/proxy/api-lane.ts';
+import { createSessionTie } from '../../src/proxy/event-streams.ts';
 import { createUpstreamConnections } from '../../src/proxy/upstream-connections.ts';
 import { createRouteTable } from '../../src/proxy/routes.ts';
 import { createSpa } from '../../src/proxy/spa.ts';
@@ -133,6 +134,7 @@ export async function startGate(overrides: Record<string, unknown>, world: GateW
     connections,
     securityHeaders: securityHeaders.proxied,
     limits: config.limits,
+    tieToSession: createSessionTie({ streams, metrics }),
     now,
     sendProblem,
     metrics,
@@ -214,7 +216,7 @@ export async function startGate(overrides: Record<string, unknown>, world: GateW
     },
     async refresh(cookieHeader) {
       const reading = cookie.read(cookieHeader);
-      if (reading.kind === 'valid') await tokens.refreshNow(reading.sessionId);
+      if (reading.kind === 'valid') await tokens.refreshNow(reading);
     },
     async signOut(cookieHeader) {
       const reading = cookie.read(cookieHeader);

@@ -1,5 +1,6 @@
 // A WebSocket client of bare frames (RFC 6455), as a page of ours is one, or as a test likes it.
 import type { Socket } from 'node:net';
+import tls from 'node:tls';
 import { connect, exchange, parseAnswers } from './raw-client.ts';
 import type { RawAnswer } from './raw-client.ts';
 import { frame, readFrame } from './websocket-frame.ts';
@@ -36,7 +37,7 @@ export class Client {
   #framesTaken = 0;
 
   constructor(on: SocketTarget, handshake: string | Buffer) {
-    this.socket = connect(on.address);
+    this.socket = on.address.startsWith('https:') ? connectSecurely(on.address) : connect(on.address);
     this.socket.on('data', (chunk) => this.#take(chunk));
     this.socket.on('error', () => undefined);
     this.socket.on('close', () => {
@@ -90,6 +91,12 @@ export class Client {
       this.socket.end(frame(0x88, payload, mask));
     }
   }
+}
+
+// Whose certificate that is, is not what these tests are about.
+function connectSecurely(address: string): Socket {
+  const { hostname, port } = new URL(address);
+  return tls.connect({ host: hostname, port: Number(port), rejectUnauthorized: false });
 }
 
 const mask = Buffer.from([1, 2, 3, 4]);

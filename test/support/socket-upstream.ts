@@ -1,8 +1,10 @@
 // An API with WebSockets to stand behind Postern, of bare frames (RFC 6455): it records the handshakes, sends every text back, and does what a test tells it.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { IncomingMessage, Server } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Certificate } from './certificate.ts';
 import { acceptFor, frame, readFrame } from './websocket-frame.ts';
 import { until } from './until.ts';
 
@@ -68,8 +70,12 @@ export class SocketUpstream {
   readonly #server: Server;
   readonly #connections = new Set<Socket>();
 
-  private constructor() {
-    this.#server = createServer((_request, response) => response.end('{"from":"upstream"}'));
+  readonly #scheme: 'http' | 'https';
+
+  private constructor(certificate: Certificate | undefined) {
+    const answer = (_request: IncomingMessage, response: ServerResponse) => response.end('{"from":"upstream"}');
+    this.#scheme = certificate === undefined ? 'http' : 'https';
+    this.#server = certificate === undefined ? createServer(answer) : createTlsServer(certificate, answer);
     this.#server.on('connection', (socket) => {
       this.#connections.add(socket);
       socket.on('error', () => undefined);
@@ -84,14 +90,15 @@ export class SocketUpstream {
     });
   }
 
-  static async start(): Promise<SocketUpstream> {
-    const upstream = new SocketUpstream();
+  /** With a certificate it speaks TLS. */
+  static async start(certificate?: Certificate): Promise<SocketUpstream> {
+    const upstream = new SocketUpstream(certificate);
     await once(upstream.#server.listen(0, '127.0.0.1'), 'listening');
     return upstream;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `${this.#scheme}://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
   /** Connections of any kind that are open. */

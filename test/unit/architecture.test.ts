@@ -31,6 +31,7 @@ const external = imports.filter(({ to }) => !to.endsWith('.ts') && !to.startsWit
 const floors = [
   ['main'],
   ['cli'],
+  ['doctor'],
   ['server'],
   ['reception'],
   ['app'],

@@ -8,6 +8,8 @@ test.each([
   ['serve', { command: 'serve', options: { config: 'postern.yaml' } }],
   ['serve --config /etc/postern.yaml', { command: 'serve', options: { config: '/etc/postern.yaml' } }],
   ['check --config=a.yaml', { command: 'check', options: { config: 'a.yaml' } }],
+  ['check --online', { command: 'check', options: { online: true, json: false } }],
+  ['doctor --json', { command: 'doctor', options: { online: false, json: true } }],
   ['print --explain', { command: 'print', options: { config: 'postern.yaml', explain: true } }],
   ['schema --markdown', { command: 'schema', options: { markdown: true } }],
   [
@@ -33,7 +35,7 @@ test.each([
   expect(parseCommandLine(words(line))).toEqual(expected);
 });
 
-const allCommands = 'postern serve | check | print | schema | route | sessions (postern --help says more)';
+const allCommands = 'postern serve | check | print | schema | route | doctor | sessions (postern --help says more)';
 
 test.each([
   ['', 'a command is missing', allCommands],
@@ -42,15 +44,19 @@ test.each([
   ['help servee', 'unknown command "servee"; did you mean "serve"?', allCommands],
   ['help check print', 'help is for one command at a time', allCommands],
   ['--config a.yaml', 'the command comes first, before --config', allCommands],
-  ['check --confg a.yaml', 'unknown option --confg; did you mean "--config"?', 'postern check [--config FILE]'],
-  ['check --explain', 'unknown option --explain', 'postern check [--config FILE]'],
-  ['check --__proto__', 'unknown option --__proto__', 'postern check [--config FILE]'],
-  ['check -x', 'unknown option -x', 'postern check [--config FILE]'],
-  ['check --config', '--config needs a value', 'postern check [--config FILE]'],
-  ['check --config=', '--config needs a value', 'postern check [--config FILE]'],
+  [
+    'check --confg a.yaml',
+    'unknown option --confg; did you mean "--config"?',
+    'postern check [--config FILE] [--online]',
+  ],
+  ['check --explain', 'unknown option --explain', 'postern check [--config FILE] [--online]'],
+  ['check --__proto__', 'unknown option --__proto__', 'postern check [--config FILE] [--online]'],
+  ['check -x', 'unknown option -x', 'postern check [--config FILE] [--online]'],
+  ['check --config', '--config needs a value', 'postern check [--config FILE] [--online]'],
+  ['check --config=', '--config needs a value', 'postern check [--config FILE] [--online]'],
   ['print --config --explain', '--config needs a value', 'postern print [--config FILE] [--explain]'],
   ['print --explain=yes', '--explain takes no value', 'postern print [--config FILE] [--explain]'],
-  ['check a.yaml', '"a.yaml" is one argument too many', 'postern check [--config FILE]'],
+  ['check a.yaml', '"a.yaml" is one argument too many', 'postern check [--config FILE] [--online]'],
   ['sessions', 'list|end is missing', 'postern sessions list|end --sub SUB [--iss URL] [--config FILE]'],
   ['sessions list', '--sub is missing', 'postern sessions list|end --sub SUB [--iss URL] [--config FILE]'],
   ['sessions lst', '"lst" is neither list nor end', 'postern sessions list|end --sub SUB [--iss URL] [--config FILE]'],

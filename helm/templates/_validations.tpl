@@ -1,0 +1,59 @@
+{{/* What can be known to be wrong before anything is installed. values.schema.json has looked at each value alone; these are about several. */}}
+{{- define "postern.validate" -}}
+{{- $config := .Values.config -}}
+{{- if not .Values.image.repository -}}
+{{- fail "image.repository: say where you pushed Postern's image, such as registry.example.com/postern" -}}
+{{- end -}}
+{{- if .Values.existingConfigMap.name -}}
+{{- if $config.publicUrl -}}
+{{- fail "config stands beside existingConfigMap.name: one of them is the configuration; take the other out" -}}
+{{- end -}}
+{{- else -}}
+{{- if and (include "postern.isReplicated" .) (not $config.redis) -}}
+{{- fail "more than one pod needs config.redis: without it each pod has sessions of its own, and users are logged out at random. Set config.redis, or replicaCount: 1 without autoscaling" -}}
+{{- end -}}
+{{- range $key, $address := dict "config.listen" ($config.listen | default "0.0.0.0:8080") "config.operations.listen" (dig "operations" "listen" nil $config | default "127.0.0.1:9090") -}}
+{{- if or (hasPrefix "127." $address) (hasPrefix "localhost:" $address) (hasPrefix "[::1]:" $address) -}}
+{{- fail (printf "%s: %s is inside the pod only: the kubelet and the Service cannot reach it; write 0.0.0.0:%s" $key $address (include "postern.portOf" $address)) -}}
+{{- end -}}
+{{- end -}}
+{{- $delay := dig "shutdown" "delay" nil $config | default "5s" -}}
+{{- $grace := dig "shutdown" "grace" nil $config | default "30s" -}}
+{{- $sleep := dig "preStop" "sleep" "seconds" 0 .Values.lifecycle | int -}}
+{{- $needed := add (include "postern.seconds" $delay) (include "postern.seconds" $grace) $sleep 5 -}}
+{{- if lt (int .Values.terminationGracePeriodSeconds) (int $needed) -}}
+{{- fail (printf "terminationGracePeriodSeconds: %d cuts off what is under way; config.shutdown.delay (%s), config.shutdown.grace (%s), a preStop sleep of %d seconds and 5 to spare need %d" (int .Values.terminationGracePeriodSeconds) $delay $grace $sleep (int $needed)) -}}
+{{- end -}}
+{{- $wanted := regexFindAll "\"/run/secrets/postern/[^\"]+" (toJson $config) -1 -}}
+{{- range $file := $wanted | uniq -}}
+{{- $key := $file | trimPrefix "\"/run/secrets/postern/" -}}
+{{- if not (or $.Values.secrets.existingSecrets (and $.Values.secrets.createSessionKey (eq $key "session-key"))) -}}
+{{- fail (printf "config wants the file /run/secrets/postern/%s, and no Secret is mounted there: name one with the key %s in secrets.existingSecrets" $key $key) -}}
+{{- end -}}
+{{- end -}}
+{{- $host := include "postern.publicHost" . -}}
+{{- $hosts := list -}}
+{{- if .Values.ingress.enabled }}{{ range .Values.ingress.hosts }}{{ $hosts = append $hosts .host }}{{ end }}{{ end -}}
+{{- if .Values.httpRoute.enabled }}{{ $hosts = concat $hosts .Values.httpRoute.hostnames }}{{ end -}}
+{{- range $hosts -}}
+{{- if ne . $host -}}
+{{- fail (printf "%s is not the host of config.publicUrl (%s): Postern answers requests for any other host with 421" . $host) -}}
+{{- end -}}
+{{- end -}}
+{{- if .Values.valkey.enabled -}}
+{{- $url := printf "redis://%s-valkey:6379/0" (include "postern.fullname" .) -}}
+{{- if ne (toString (dig "redis" "url" "" $config)) $url -}}
+{{- fail (printf "valkey.enabled starts a Valkey that config does not use; set config.redis to { url: '%s', password: { file: /run/secrets/postern/%s } }" $url .Values.valkey.passwordSecret.key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.valkey.enabled (not .Values.valkey.passwordSecret.name) -}}
+{{- fail "valkey.passwordSecret.name: name the Secret that holds Valkey's password" -}}
+{{- end -}}
+{{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
+{{- fail "httpRoute.parentRefs: name the Gateway that the route belongs to" -}}
+{{- end -}}
+{{- if and .Values.autoscaling.enabled (gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas)) -}}
+{{- fail "autoscaling.minReplicas is more than autoscaling.maxReplicas" -}}
+{{- end -}}
+{{- end }}

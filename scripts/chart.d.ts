@@ -1,0 +1,10 @@
+export function chartFiles(): Record<string, string>;
+export function documentedValues(text: string): DocumentedValue[];
+
+interface DocumentedValue {
+  path: string[];
+  text: string;
+  schema: Record<string, unknown>;
+  value: unknown;
+  isLeaf: boolean;
+}

@@ -1,0 +1,73 @@
+// Who ends which session when: what the provider offers of the logout specifications, and what the configuration makes of it.
+import type { Config } from '../config/schema.ts';
+import { formatDuration } from '../config/units.ts';
+import { revokesAtLogout } from '../login/revoke-ended.ts';
+import type { Features } from './features.ts';
+import { observe } from './observation.ts';
+import type { Observation } from './observation.ts';
+
+export function observeLogout(config: Config, features: Features): Observation[] {
+  return [
+    observeEndSession(config, features),
+    observeRevocation(config, features),
+    observeBackChannel(config, features),
+    ...observeFrontChannel(config, features),
+  ];
+}
+
+function observeEndSession({ logout }: Config, { endSession }: Features): Observation {
+  if (!endSession) {
+    const text =
+      'not offered: a logout ends the session here, and the person stays logged in at the provider, so that the next login may ask for nothing; authorizationParameters: { prompt: login } makes it ask';
+    return observe('end_session', 'warning', text, 'provider.authorizationParameters');
+  }
+  if (logout.idTokenHint) return observe('end_session', 'ok', 'offered: a logout goes on to the provider');
+  const text =
+    'offered: a logout goes on to the provider, with client_id alone; some ask the person again then, or refuse';
+  return observe('end_session', 'note', text, 'logout.idTokenHint');
+}
+
+function observeRevocation({ logout, provider }: Config, { revocation }: Features): Observation {
+  const revokes = revokesAtLogout(logout.revoke, provider.issuer);
+  if (!revocation) {
+    const level = logout.revoke === 'always' ? 'warning' : 'note';
+    return observe(
+      'revocation',
+      level,
+      'not offered: a refresh token lives on at the provider after the logout, known to nobody',
+      'logout.revoke',
+    );
+  }
+  if (revokes) return observe('revocation', 'ok', 'offered: the refresh token dies with its session');
+  const why =
+    logout.revoke === 'never' ? 'logout.revoke is never' : 'at this provider it would end more than the session';
+  return observe('revocation', 'note', `offered, and not used: ${why}`, 'logout.revoke');
+}
+
+function observeBackChannel({ session }: Config, features: Features): Observation {
+  const about = 'back-channel logout';
+  if (!features.backChannelLogout) {
+    const longest = formatDuration(session.absoluteTimeout);
+    const text = `not offered: when a person is locked out or logs out elsewhere, the session here goes on until a refresh is refused, at most ${longest}`;
+    return observe(about, 'note', text, 'session.absoluteTimeout');
+  }
+  return features.backChannelLogoutSession
+    ? observe(about, 'ok', 'offered, session by session, once its URI is registered')
+    : observe(
+        about,
+        'ok',
+        'offered, once its URI is registered; it may name the user alone, and then ends all sessions of that user',
+      );
+}
+
+function observeFrontChannel({ logout }: Config, features: Features): Observation[] {
+  const about = 'front-channel logout';
+  if (logout.frontChannel) {
+    return features.frontChannelLogout
+      ? [observe(about, 'ok', 'offered, once its URI is registered')]
+      : [observe(about, 'warning', 'switched on here, and not offered by the provider', 'logout.frontChannel')];
+  }
+  if (!features.frontChannelLogout || features.backChannelLogout) return [];
+  const text = 'offered, as the only way for the provider to end sessions here, and not switched on';
+  return [observe(about, 'note', text, 'logout.frontChannel')];
+}

@@ -1,7 +1,9 @@
-// The table of every endpoint on one screen, and what stands beside it: the API lane, the app's files, the pages of errors.
+// One generation: everything that answers, made from one configuration around the parts that outlive it. The table of every endpoint on one screen,
+// and what stands beside it: the API lane, the app's files, the pages of errors.
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { isUnder } from './config/path-prefix.ts';
+import type { Config } from './config/schema.ts';
 import type { ErrorCode } from './errors.ts';
 import { createHandlers } from './handlers.ts';
 import { createEndpoints } from './http/endpoints.ts';
@@ -13,8 +15,8 @@ import { createRequestContexts } from './http/request-context.ts';
 import type { RequestContext } from './http/request-context.ts';
 import { createSecurityHeaders } from './http/security-headers.ts';
 import { createEndpointErrors } from './login/endpoint-errors.ts';
-import { createParts, randomId } from './parts.ts';
-import type { PartsOptions } from './parts.ts';
+import { monotonicNow, randomId } from './parts.ts';
+import type { Parts } from './parts.ts';
 import { createApiLane } from './proxy/api-lane.ts';
 import type { ApiLane } from './proxy/api-lane.ts';
 import { createSessionTie } from './proxy/event-streams.ts';
@@ -25,9 +27,15 @@ import { createSpa } from './proxy/spa.ts';
 import type { Spa } from './proxy/spa.ts';
 import { createWebSockets } from './proxy/websocket.ts';
 import type { ServeUpgrade } from './proxy/websocket.ts';
+import type { Audit } from './telemetry/audit.ts';
+import { moduleLog } from './telemetry/log.ts';
+import type { Tracing } from './telemetry/tracing.ts';
 
-/** Everything that answers on the public listener, and what operators ask about it. */
-export interface App {
+/** Everything that answers as one configuration says. A request finishes on the generation that it began on; what is open or kept belongs to the parts. */
+export interface Generation {
+  config: Config;
+  audit: Audit;
+  tracing?: Tracing | undefined;
   /** Begins a request: who asks, under which id. */
   begin(request: IncomingMessage): RequestContext;
   /** The endpoints under the base path. */
@@ -45,12 +53,6 @@ export interface App {
   forwardAuth: RequestListener;
   /** /admin on the operations listener, once it is switched on. */
   admin: RequestListener | undefined;
-  /** Whether the store has been reached once since the start: a replica that cannot must not replace one that can. */
-  started(): boolean;
-  parts(): Record<'store' | 'provider', 'up' | 'down'>;
-  /** Ends what would stay open for hours; browsers come back to another replica. */
-  closeStreams(): void;
-  close(): Promise<void>;
 }
 
 type Row = Omit<Endpoint, 'handler'> & {
@@ -83,15 +85,14 @@ const frontChannel: Row = {
 };
 
 /** The endpoints under the base path, as this configuration has them. */
-export function endpointsOf({ logout }: Pick<PartsOptions['config'], 'logout'>): readonly Row[] {
+export function endpointsOf({ logout }: Pick<Config, 'logout'>): readonly Row[] {
   return logout.frontChannel ? [...rows, frontChannel] : rows;
 }
 
-export function createApp(options: PartsOptions): App {
-  const { config, metrics, log } = options;
+export function createGeneration(config: Config, parts: Parts): Generation {
   const { publicUrl, basePath } = config;
-  const parts = createParts(options);
-  const { cookie, provider, vault, accessTokens, connections, streams, reached } = parts;
+  const { cookie, provider, vault, accessTokens, connections, streams, metrics, audit, tracing, log } = parts;
+  const proxyLog = moduleLog(log, 'proxy');
   const securityHeaders = createSecurityHeaders({
     https: publicUrl.startsWith('https:'),
     strictTransportSecurity: config.strictTransportSecurity,
@@ -103,21 +104,24 @@ export function createApp(options: PartsOptions): App {
   });
   const routes = createRouteTable(config.routes);
   const isReserved = (path: string): boolean => isUnder(path, basePath) || routes.match(path).kind !== 'none';
-  const handlers = createHandlers(parts, { securityHeaders, isReserved });
+  const handlers = createHandlers(parts, { config, securityHeaders, isReserved });
 
   const endpoints = endpointsOf(config).map(({ handlerOf, ...row }) => ({ ...row, handler: handlerOf(handlers) }));
 
   return {
+    config,
+    audit,
+    tracing,
     begin: createRequestContexts({
       trusted: config.trustedProxies,
       randomId: randomUUID,
-      monotonicNow: () => performance.now(),
+      monotonicNow,
     }),
     express: createEndpoints({
       basePath,
       endpoints,
       securityHeaders,
-      onError: createEndpointErrors({ sendProblem, sendErrorPage, log }),
+      onError: createEndpointErrors({ sendProblem, sendErrorPage, log: moduleLog(log, 'login') }),
     }),
     routes,
     lane: createApiLane({
@@ -131,10 +135,10 @@ export function createApp(options: PartsOptions): App {
       securityHeaders: securityHeaders.proxied,
       limits: config.limits,
       tieToSession: createSessionTie({ streams, metrics }),
-      now: () => performance.now(),
+      now: monotonicNow,
       sendProblem,
       metrics,
-      log,
+      log: proxyLog,
     }),
     spa: createSpa({
       settings: config.spa,
@@ -145,7 +149,7 @@ export function createApp(options: PartsOptions): App {
       endSessionOrigins: () => [provider.endSessionOrigin() ?? []].flat(),
       randomId,
       sendProblem,
-      log,
+      log: proxyLog,
     }),
     upgrade: createWebSockets({
       routes: routes.routes,
@@ -157,9 +161,10 @@ export function createApp(options: PartsOptions): App {
       connections,
       streams,
       securityHeaders: securityHeaders.proxied,
+      now: monotonicNow,
       sendProblem,
       metrics,
-      log,
+      log: proxyLog,
     }),
     forwardAuth: createForwardAuth({
       routes,
@@ -169,16 +174,13 @@ export function createApp(options: PartsOptions): App {
       cookie,
       tokens: accessTokens,
       vault,
+      now: monotonicNow,
       sendProblem,
       metrics,
-      log,
+      log: proxyLog,
     }),
     sendProblem,
     rawProblem: (code) => rawProblem(code, randomUUID()),
     admin: handlers.admin,
-    started: () => reached.once,
-    parts: () => ({ store: reached.now ? 'up' : 'down', provider: provider.ready() ? 'up' : 'down' }),
-    closeStreams: () => streams.drain(),
-    close: () => parts.close(),
   };
 }

@@ -1,6 +1,7 @@
 // The endpoints under the base path, each given what it needs. app.ts says where they are.
 import type { RequestListener } from 'node:http';
 import type { RequestHandler } from 'express';
+import type { Config } from './config/schema.ts';
 import type { SecurityHeaders } from './http/security-headers.ts';
 import { createAdminSessions } from './login/admin-sessions.ts';
 import { createBackchannelLogout } from './login/backchannel-logout.ts';
@@ -25,6 +26,7 @@ import type { Parts } from './parts.ts';
 import { createEndMarkers } from './session/end-markers.ts';
 import { createSessionIndex } from './session/session-index.ts';
 import { createSessions } from './session/session.ts';
+import { moduleLog } from './telemetry/log.ts';
 import { createBox, createTicketBox } from './tokens/seal.ts';
 
 const heartbeatMs = 15_000;
@@ -48,10 +50,11 @@ export interface Handlers {
 /** @param isReserved whether a path is Postern's own or an API's, so that no login ends there */
 export function createHandlers(
   parts: Parts,
-  options: { securityHeaders: SecurityHeaders; isReserved: (path: string) => boolean },
+  options: { config: Config; securityHeaders: SecurityHeaders; isReserved: (path: string) => boolean },
 ): Handlers {
-  const { config, ring, cookie, store, provider, vault, accessTokens, revokeEnded, streams, metrics, log } = parts;
-  const { securityHeaders, isReserved } = options;
+  const { ring, cookie, store, provider, vault, accessTokens, revokeEnded, streams, metrics, audit } = parts;
+  const log = moduleLog(parts.log, 'login');
+  const { config, securityHeaders, isReserved } = options;
   const { publicUrl: origin, session, provider: registration } = config;
   const { issuer, clientId } = registration;
   const at = (path: string): string => config.basePath + path;
@@ -96,11 +99,13 @@ export function createHandlers(
     errorUrl: config.login.errorUrl,
     origin,
     paths: { callback: at('/callback'), login: at('/login'), session: at('/session') },
+    issuer,
     clientId,
     claimNames: session.claims,
     now,
     randomId,
     metrics,
+    audit,
     log,
   });
 
@@ -129,6 +134,7 @@ export function createHandlers(
       requireOwnPages,
       continuePath: at('/logout/continue'),
       clearSiteData: config.logout.clearSiteData,
+      audit,
       log,
     }),
     logoutContinue: createLogoutContinue({
@@ -139,10 +145,10 @@ export function createHandlers(
       randomId,
     }),
     logoutCallback: createLogoutCallback({ returnTo: config.logout.returnTo }),
-    backchannelLogout: createBackchannelLogout({ provider, markers, index, endSession, log }),
+    backchannelLogout: createBackchannelLogout({ provider, markers, index, endSession, issuer, audit }),
     frontchannelLogout: createFrontchannelLogout({ issuer, provider, index, endSession }),
     admin:
       config.operations.admin &&
-      createAdminSessions({ token: config.operations.admin.token, issuer, index, endSession, log }),
+      createAdminSessions({ token: config.operations.admin.token, issuer, index, endSession, audit, log }),
   };
 }

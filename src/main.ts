@@ -7,6 +7,7 @@ import { helpFor, overview } from './cli/commands.ts';
 import type { Terminal } from './cli/configuration.ts';
 import { exitCode } from './cli/exit-code.ts';
 import { refusalOf } from './cli/node-version.ts';
+import type { Signals } from './cli/signals.ts';
 
 const terminal: Terminal = {
   print: (text) => void process.stdout.write(text),
@@ -73,24 +74,30 @@ async function runCommand({ command, options, operands }: Extract<CommandLine, {
 
 async function serve(options: { config: string }): Promise<number> {
   const { isWorker } = await import('./cli/cluster.ts');
-  if (isWorker) return (await import('./cli/worker.ts')).work(options, terminal, stopSignal());
+  if (isWorker) return (await import('./cli/worker.ts')).work(options, terminal, signals().stop);
   const { loadWithWarnings } = await import('./cli/configuration.ts');
   const loaded = loadWithWarnings(options.config, terminal);
   if (loaded === undefined) return exitCode.configuration;
   const { serveWithWorkers, workerCount } = await import('./cli/workers.ts');
   const count = workerCount(loaded.config);
-  if (count > 1) return serveWithWorkers(loaded, count, stopSignal());
+  if (count > 1) return serveWithWorkers(loaded, { ...options, count }, terminal, signals());
   const { serve } = await import('./cli/serve.ts');
-  await serve(loaded.config, stopSignal());
+  await serve(loaded, options, terminal, signals());
   return exitCode.ok;
 }
 
-// The first signal ends politely; a second one of the same kind finds no handler any more, and ends at once.
-function stopSignal(): AbortSignal {
+// The first signal to stop ends politely; a second one finds no handler any more, and ends at once. SIGHUP ends nothing, so that it can be sent at any moment,
+// and to all processes: a worker leaves it to the first one.
+function signals(): Signals {
   const stop = new AbortController();
-  process.once('SIGTERM', () => stop.abort());
-  process.once('SIGINT', () => stop.abort());
-  return stop.signal;
+  const end = (signal: NodeJS.Signals): void => {
+    process.off('SIGTERM', end).off('SIGINT', end);
+    stop.abort(signal);
+  };
+  process.on('SIGTERM', end).on('SIGINT', end);
+  let reload: (() => void) | undefined;
+  process.on('SIGHUP', () => reload?.());
+  return { stop: stop.signal, onReload: (listener) => void (reload = listener) };
 }
 
 function version(): string {

@@ -1,22 +1,34 @@
 // What lives as long as the process, wired: the store, the provider, the vault and the one refresh, the register of streams.
+// What of it can change with the configuration follows; the rest is in config/fixed-keys.ts.
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { plainText } from './config/fixed-keys.ts';
 import type { Config } from './config/schema.ts';
 import { createRevokeEnded, revokesAtLogout } from './login/revoke-ended.ts';
 import type { RevokeEnded } from './login/revoke-ended.ts';
+import { createProviderObserver, observeProvider } from './oidc/observed-provider.ts';
 import { createProvider } from './oidc/openid-provider.ts';
 import type { Provider } from './oidc/provider.ts';
+import { createReplaceableProvider } from './oidc/replaceable-provider.ts';
+import { observeConnections } from './proxy/observed-connections.ts';
 import { createUpstreamConnections } from './proxy/upstream-connections.ts';
 import type { UpstreamConnections } from './proxy/upstream-connections.ts';
 import { createSessionCookie, hashOf } from './session/cookie.ts';
 import type { SessionCookie } from './session/cookie.ts';
 import { createStreams } from './session/streams.ts';
 import type { Streams } from './session/streams.ts';
+import { handleOf } from './session/handles.ts';
 import { createMemoryStore } from './store/memory.ts';
+import { observeStore } from './store/observed-store.ts';
 import { redisSettings } from './store/redis-settings.ts';
 import { createRedisStore } from './store/redis.ts';
 import type { Store } from './store/store.ts';
+import { createAudit } from './telemetry/audit.ts';
+import type { Audit } from './telemetry/audit.ts';
+import { moduleLog, setLevels } from './telemetry/log.ts';
 import type { Logger } from './telemetry/log.ts';
 import type { Metrics } from './telemetry/metrics.ts';
+import type { Tracing } from './telemetry/tracing.ts';
 import { createAccessTokens } from './tokens/access-token.ts';
 import type { AccessTokens } from './tokens/access-token.ts';
 import type { KeyRing } from './tokens/key-ring.ts';
@@ -28,61 +40,93 @@ export interface PartsOptions {
   config: Config;
   /** Made from `config.session.keys`; it changes with their files. */
   ring: KeyRing;
+  /** Undefined unless spans are asked for. */
+  tracing?: Tracing | undefined;
   metrics: Metrics;
   log: Logger;
 }
 
-export interface Parts extends PartsOptions {
+export interface Parts extends Omit<PartsOptions, 'config'> {
+  audit: Audit;
   cookie: SessionCookie;
   store: Store;
-  /** Whether the store was reached once since the start, and whether it is now. */
-  reached: Readonly<{ once: boolean; now: boolean }>;
   provider: Provider;
   vault: TokenVault;
   accessTokens: AccessTokens;
   revokeEnded: RevokeEnded;
   streams: Streams;
   connections: UpstreamConnections;
+  /** Whether the store has been reached once since the start: a replica that cannot must not replace one that can. */
+  started(): boolean;
+  states(): Record<'store' | 'provider', 'up' | 'down'>;
+  /** Goes by another configuration from now on. Its fixed keys are those of the first. Throws, and changes nothing, when a file it names cannot be read. */
+  follow(config: Config): void;
   close(): Promise<void>;
 }
 
+const startedAt = performance.timeOrigin;
+
 /** Epoch ms that never goes backwards: a clock that is set back must not make tokens live longer. */
-export const now = (): number => Math.floor(performance.timeOrigin + performance.now());
+export const now = (): number => Math.floor(startedAt + performance.now());
+
+/** Ms that only go forward, from whenever: for spans. */
+export const monotonicNow = (): number => performance.now();
 
 /** 32 random bytes, safe in a URL. */
 export const randomId = (): string => randomBytes(32).toString('base64url');
 
 export function createParts(options: PartsOptions): Parts {
-  const { config, ring, metrics, log } = options;
-  const { publicUrl, basePath, session, provider: registration } = config;
+  const { config: first, ...shared } = options;
+  const { ring, tracing, metrics, log } = shared;
+  let current = first;
+  const { publicUrl, basePath, session, provider: registration } = first;
   const cookie = createSessionCookie({
     publicUrl,
-    baseName: config.cookie.name,
-    sameSite: config.cookie.sameSite,
-    maxAgeMs: config.cookie.persistent ? session.absoluteTimeout * 1000 : undefined,
+    baseName: first.cookie.name,
+    sameSite: first.cookie.sameSite,
+    maxAgeMs: first.cookie.persistent ? session.absoluteTimeout * 1000 : undefined,
     secrets: () => ring.cookieSecrets(),
   });
-  const { store, reached } = createStore(config, log);
-  const provider = createProvider({
-    settings: registration,
-    redirectUri: `${publicUrl}${basePath}/callback`,
-    postLogoutRedirectUri: `${publicUrl}${basePath}/logout/callback`,
-    idTokenHint: config.logout.idTokenHint,
-    now,
-    wallNow: Date.now,
-    random: randomBytes,
-    log,
+  setLevels(log, first.log);
+  const audit = createAudit({ log: moduleLog(log, 'audit'), handleOf });
+  const logs = { tokens: moduleLog(log, 'tokens'), oidc: moduleLog(log, 'oidc'), store: moduleLog(log, 'store') };
+  const { store: plainStore, reached } = createStore(first, logs.store);
+  const store = observeStore(plainStore, {
+    metrics,
+    log: logs.store,
+    tracing,
+    onEnded(h, reason) {
+      metrics.logouts.inc({ reason });
+      audit('session_ended', { h, issuer: registration.issuer, reason });
+    },
+    now: monotonicNow,
   });
+  const observer = createProviderObserver({ metrics, log: logs.oidc });
+  const createClient = ({ provider, logout }: Config): Provider =>
+    createProvider({
+      settings: provider,
+      redirectUri: `${publicUrl}${basePath}/callback`,
+      postLogoutRedirectUri: `${publicUrl}${basePath}/logout/callback`,
+      idTokenHint: logout.idTokenHint,
+      now,
+      wallNow: Date.now,
+      random: randomBytes,
+      observer,
+      log: logs.oidc,
+    });
+  let clientSettings = clientSettingsOf(first);
+  const client = createReplaceableProvider(createClient(first));
+  const provider = observeProvider(client, { metrics, tracing, now: monotonicNow });
   const streams = createStreams({
     store,
     limits: {
-      events: { perSession: 32, perProcess: config.limits.streams },
-      websocket: { perSession: config.limits.websocketsPerSession, perProcess: config.limits.websockets },
+      events: { perSession: 32, perProcess: first.limits.streams },
+      websocket: { perSession: first.limits.websocketsPerSession, perProcess: first.limits.websockets },
     },
     now,
     random: Math.random,
   });
-  const revokes = revokesAtLogout(config.logout.revoke, registration.issuer);
+  const revokes = (): boolean => revokesAtLogout(current.logout.revoke, registration.issuer);
   const revokeEnded = createRevokeEnded({ provider, store, revokes, randomId });
   const vault = createTokenVault({
     store,
@@ -91,16 +135,32 @@ export function createParts(options: PartsOptions): Parts {
     registration,
     lifetimes: { idleMs: session.idleTimeout * 1000, absoluteMs: session.absoluteTimeout * 1000 },
     nearCache: session.nearCache,
-    tokensNeeded: config.routes.some(({ auth, token }) => auth !== 'none' && token !== 'none'),
+    tokensNeeded: () => current.routes.some(({ auth, token }) => auth !== 'none' && token !== 'none'),
     onEnd: (h, reason) => streams.endAll(h, reason),
     onHeldEnd: revokeEnded,
     now,
     metrics,
-    log,
+    log: logs.tokens,
   });
   const refreshBeforeMs = session.refreshBefore * 1000;
-  const accessTokens = createAccessTokens({ store, vault, provider, refreshBeforeMs, now, randomId, metrics, log });
-  const connections = createUpstreamConnections({ log });
+  const accessTokens = createAccessTokens({
+    store,
+    vault,
+    provider,
+    refreshBeforeMs,
+    now,
+    randomId,
+    metrics,
+    audit,
+    log: logs.tokens,
+  });
+  const proxyLog = moduleLog(log, 'proxy');
+  const connections = observeConnections(createUpstreamConnections({ log: proxyLog }), {
+    metrics,
+    log: proxyLog,
+    tracing,
+    now: monotonicNow,
+  });
 
   // Messages of every process fan out from here.
   store.subscribe({
@@ -118,16 +178,26 @@ export function createParts(options: PartsOptions): Parts {
   });
 
   return {
-    ...options,
+    ...shared,
+    audit,
     cookie,
     store,
-    reached,
     provider,
     vault,
     accessTokens,
     revokeEnded,
     streams,
     connections,
+    started: () => reached.once,
+    states: () => ({ store: reached.now ? 'up' : 'down', provider: provider.ready() ? 'up' : 'down' }),
+    follow(config) {
+      const settings = clientSettingsOf(config);
+      if (settings !== clientSettings) client.replaceBy(createClient(config));
+      clientSettings = settings;
+      ring.replace(config.session.keys.map((key) => key.reveal()));
+      setLevels(log, config.log);
+      current = config;
+    },
     async close() {
       // A refresh token that has just been rotated exists only here until it is written.
       await accessTokens.drain();
@@ -137,6 +207,11 @@ export function createParts(options: PartsOptions): Parts {
       await store.close();
     },
   };
+}
+
+/** All that a client of the provider is made from, to be compared. */
+function clientSettingsOf({ provider, logout }: Config): string {
+  return plainText([provider, logout.idTokenHint, provider.tls && readFileSync(provider.tls.ca.file, 'utf8')]);
 }
 
 function createStore(config: Config, log: Logger): { store: Store; reached: { once: boolean; now: boolean } } {

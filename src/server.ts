@@ -2,12 +2,13 @@
 import { createServer as createHttpServer } from 'node:http';
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { App } from './app.ts';
-import type { Config } from './config/schema.ts';
+import type { Generation } from './app.ts';
 import { startOperations } from './http/health.ts';
+import type { Health } from './http/health.ts';
 import { close, listen } from './http/listener.ts';
 import { createTlsServer } from './http/tls-server.ts';
-import { createReception, observed } from './reception.ts';
+import type { Parts } from './parts.ts';
+import { createReception } from './reception.ts';
 import type { Logger } from './telemetry/log.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 
@@ -17,7 +18,11 @@ export interface PublicListeners {
   publicAddress: string;
   /** Undefined unless `forwardAuth` is configured. */
   forwardAuthAddress: string | undefined;
-  /** Stops accepting, lets requests and refreshes finish for at most `graceMs`, closes the app and what it holds. */
+  /** Answers every request from now on by this generation; those under way finish on theirs. */
+  take(generation: Generation): void;
+  /** For a process that will stop: serves on, and asks its clients with every answer to connect anew, elsewhere. */
+  leave(): void;
+  /** Stops accepting, closes streams and sockets, lets requests and refreshes finish for at most `graceMs`, closes the parts. */
   drain(graceMs: number): Promise<void>;
 }
 
@@ -27,8 +32,9 @@ export interface Server extends PublicListeners {
 }
 
 export interface ServerOptions {
-  config: Config;
-  app: App;
+  /** The first one: what listens is its, and stays. */
+  generation: Generation;
+  parts: Pick<Parts, 'started' | 'streams' | 'close'>;
   metrics: Metrics;
   log: Logger;
   monotonicNow: () => number;
@@ -38,16 +44,19 @@ export interface ServerOptions {
 const keepAliveTimeoutMs = 75_000;
 const headersTimeoutMs = 30_000;
 
-export async function startServer(options: ServerOptions): Promise<Server> {
-  const { config, app, metrics, log } = options;
-  let draining = false;
+/** @param options.states what readiness says of what Postern depends on */
+export async function startServer(options: ServerOptions & { states: () => Health['parts'] }): Promise<Server> {
+  const { parts, states, metrics, log } = options;
+  const { config } = options.generation;
+  let { generation } = options;
+  let leaving = false;
   const listeners = await startPublicListeners(options);
   const { publicAddress, forwardAuthAddress } = listeners;
   const operations = await startOperations(config.operations.listen, {
-    health: () => ({ ready: !draining && app.started(), parts: app.parts() }),
+    health: () => ({ ready: !leaving && parts.started(), parts: states() }),
     exposition: () => metrics.registry.metrics(),
     metrics,
-    admin: app.admin,
+    admin: generation.admin && ((request, response) => generation.admin?.(request, response)),
   });
   log.info(
     {
@@ -62,8 +71,16 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     publicAddress,
     operationsAddress: operations.address,
     forwardAuthAddress,
+    take(next) {
+      generation = next;
+      listeners.take(next);
+    },
+    leave() {
+      leaving = true;
+      listeners.leave();
+    },
     async drain(graceMs) {
-      draining = true;
+      leaving = true;
       await listeners.drain(graceMs);
       await operations.close();
     },
@@ -71,43 +88,58 @@ export async function startServer(options: ServerOptions): Promise<Server> {
 }
 
 export async function startPublicListeners(options: ServerOptions): Promise<PublicListeners> {
-  const { config, app } = options;
+  const { config } = options.generation;
+  let { generation } = options;
+  let reception = createReception(options);
+  let leaving = false;
+  const rawProblem: Generation['rawProblem'] = (code) => generation.rawProblem(code);
   const publicServer = createPublicServer(options);
   // The proxy library listens for its end, once per upstream.
   publicServer.setMaxListeners(0);
-  const reception = createReception(options);
-  publicServer.on('request', reception.request);
-  publicServer.on('upgrade', reception.upgrade);
-  publicServer.on('clientError', createRefusal(app));
+  publicServer.on('request', (request, response) => {
+    if (leaving) response.shouldKeepAlive = false;
+    reception.request(request, response);
+  });
+  publicServer.on('upgrade', (request, socket, head) => reception.upgrade(request, socket, head));
+  publicServer.on('clientError', createRefusal(rawProblem));
   publicServer.on('connect', (_request: IncomingMessage, socket: Duplex) =>
-    endRaw(socket, app.rawProblem('method_not_allowed')),
+    endRaw(socket, rawProblem('method_not_allowed')),
   );
 
   const forwardAuthServer = createHttpServer(
     { maxHeaderSize: config.limits.headers, keepAliveTimeout: keepAliveTimeoutMs },
-    observed(app.forwardAuth, options),
+    (request, response) => {
+      if (leaving) response.shouldKeepAlive = false;
+      reception.forwardAuth(request, response);
+    },
   );
-  forwardAuthServer.on('clientError', createRefusal(app));
+  forwardAuthServer.on('clientError', createRefusal(rawProblem));
 
   const publicAddress = await listen(publicServer, config.listen);
   const forwardAuthAddress = config.forwardAuth && (await listen(forwardAuthServer, config.forwardAuth.listen));
   return {
     publicAddress,
     forwardAuthAddress,
+    take(next) {
+      generation = next;
+      reception = createReception({ ...options, generation });
+    },
+    leave: () => void (leaving = true),
     async drain(graceMs) {
-      app.closeStreams();
+      leaving = true;
+      options.parts.streams.drain();
       const deadline = setTimeout(() => {
         publicServer.closeAllConnections();
         forwardAuthServer.closeAllConnections();
       }, graceMs).unref();
       await Promise.all([close(publicServer), forwardAuthServer.listening ? close(forwardAuthServer) : undefined]);
       clearTimeout(deadline);
-      await app.close();
+      await options.parts.close();
     },
   };
 }
 
-function createPublicServer({ config, metrics, log }: ServerOptions): HttpServer {
+function createPublicServer({ generation: { config }, metrics, log }: ServerOptions): HttpServer {
   const settings = {
     maxHeaderSize: config.limits.headers,
     keepAliveTimeout: keepAliveTimeoutMs,
@@ -122,14 +154,15 @@ function createPublicServer({ config, metrics, log }: ServerOptions): HttpServer
 }
 
 // What Node's parser refuses has no response object. While another answer is on its way on the same connection, nothing may be written into it.
-function createRefusal(app: Pick<App, 'rawProblem'>): (error: NodeJS.ErrnoException, socket: Duplex) => void {
+function createRefusal(rawProblem: Generation['rawProblem']): (error: NodeJS.ErrnoException, socket: Duplex) => void {
   return (error, socket) => {
     const answerUnderWay = (socket as { _httpMessage?: ServerResponse | null })._httpMessage?.headersSent === true;
     const code = error.code === 'HPE_HEADER_OVERFLOW' ? 'headers_too_large' : 'bad_request';
-    // A head that did not come in time is nobody's mistake that could be named: this process itself may have stood still.
-    const isLate = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
-    if (error.code === 'ECONNRESET' || isLate || !socket.writable || answerUnderWay) socket.destroy();
-    else endRaw(socket, app.rawProblem(code));
+    // Of all that arrives here only the parser's word (HPE_…) is about bytes of a client's. A head that did not come in time is nobody's mistake that could be
+    // named, since this process itself may have stood still; and into a TLS handshake that failed no answer can be written.
+    const isUnreadable = error.code?.startsWith('HPE_') === true;
+    if (!isUnreadable || !socket.writable || answerUnderWay) socket.destroy();
+    else endRaw(socket, rawProblem(code));
   };
 }
 

@@ -32,6 +32,8 @@ export async function startPostern(options: DemoPosternOptions) {
     stdio: ['ignore', 'inherit', 'inherit'],
     env: { ...process.env, ...options.secrets, DEMO_REDIS_URL: options.redisUrl },
     signal: options.signal,
+    // As Ctrl+C: nobody stands in front who would have to notice first.
+    killSignal: 'SIGINT',
   });
   // An aborted child is reported as an error first; what counts is its exit.
   child.on('error', () => setTimeout(() => child.kill('SIGKILL'), 5000).unref());

@@ -20,7 +20,11 @@ export interface Answers {
   figures: Figures;
 }
 
-type ToWorker = { kind: 'order'; order: Order } | { kind: 'ask'; id: number; what: keyof Answers } | { kind: 'drain' };
+type ToWorker =
+  | { kind: 'order'; order: Order }
+  | { kind: 'ask'; id: number; what: keyof Answers }
+  | { kind: 'reload'; text: string }
+  | { kind: 'drain'; reason: string };
 
 type FromWorker =
   | { kind: 'here' }
@@ -35,8 +39,10 @@ export interface WorkerProcess {
   ended: Promise<{ code: number | null; signal: string | null }>;
   /** Its answer; undefined when there is none in time. */
   ask<What extends keyof Answers>(what: What, atMostMs: number): Promise<Answers[What] | undefined>;
-  /** Tells it to finish what is under way, and end. */
-  drain(): void;
+  /** Tells it to go by another configuration, whose text this is. */
+  reload(text: string): void;
+  /** Tells it to finish what is under way, and end; `reason` is the signal that said so. */
+  drain(reason: string): void;
   kill(): void;
 }
 
@@ -53,7 +59,8 @@ export function startWorker(order: Order): WorkerProcess {
   const listening = Promise.withResolvers<Addresses | undefined>();
   const ended = Promise.withResolvers<{ code: number | null; signal: string | null }>();
   let lastId = 0;
-  let draining = false;
+  let drainReason: string | undefined;
+  let newText: string | undefined;
 
   const tell = (message: ToWorker): void => {
     if (worker.isConnected()) worker.send(message, () => undefined);
@@ -63,7 +70,8 @@ export function startWorker(order: Order): WorkerProcess {
       case 'here':
         tell({ kind: 'order', order });
         // What is told to a worker before it has reported is lost.
-        if (draining) tell({ kind: 'drain' });
+        if (newText !== undefined) tell({ kind: 'reload', text: newText });
+        if (drainReason !== undefined) tell({ kind: 'drain', reason: drainReason });
         return;
       case 'listening':
         listening.resolve(message.addresses);
@@ -99,9 +107,13 @@ export function startWorker(order: Order): WorkerProcess {
       asked.delete(id);
       return answer as Answers[What] | undefined;
     },
-    drain() {
-      draining = true;
-      tell({ kind: 'drain' });
+    reload(text) {
+      newText = text;
+      tell({ kind: 'reload', text });
+    },
+    drain(reason) {
+      drainReason = reason;
+      tell({ kind: 'drain', reason });
     },
     kill: () => void worker.process.kill('SIGKILL'),
   };
@@ -112,9 +124,11 @@ type Sources = { [What in keyof Answers]: () => Answers[What] | Promise<Answers[
 /** The first process as a worker sees it. */
 export interface FirstProcess {
   order: Order;
-  /** Aborts when it says so, and when it is gone. */
+  /** Aborts when it says so, with the signal that it was told by, and when it is gone. */
   drain: AbortSignal;
   listening(addresses: Addresses): void;
+  /** Calls with the text of every configuration that is to be gone by from now on, the last one before it included. */
+  onReload(reload: (text: string) => void): void;
   /** From now on it is answered. */
   answerFrom(sources: Sources): void;
   /** Lets go of it: nothing else keeps a worker that has drained. */
@@ -126,6 +140,8 @@ export async function joinFirstProcess(worker: Worker = own()): Promise<FirstPro
   const drain = new AbortController();
   const ordered = Promise.withResolvers<Order>();
   let sources: Sources | undefined;
+  let newText: string | undefined;
+  let reload: ((text: string) => void) | undefined;
 
   const say = (message: FromWorker): void => {
     if (worker.isConnected()) worker.send(message, () => undefined);
@@ -139,7 +155,11 @@ export async function joinFirstProcess(worker: Worker = own()): Promise<FirstPro
         ordered.resolve(message.order);
         return;
       case 'drain':
-        drain.abort();
+        drain.abort(message.reason);
+        return;
+      case 'reload':
+        newText = message.text;
+        reload?.(newText);
         return;
       case 'ask':
         void reply(message.id, message.what);
@@ -155,6 +175,10 @@ export async function joinFirstProcess(worker: Worker = own()): Promise<FirstPro
     order: await ordered.promise,
     drain: drain.signal,
     listening: (addresses) => say({ kind: 'listening', addresses }),
+    onReload(given) {
+      reload = given;
+      if (newText !== undefined) reload(newText);
+    },
     answerFrom: (given) => void (sources = given),
     leave: () => void worker.disconnect(),
   };

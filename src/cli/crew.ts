@@ -9,7 +9,7 @@ import type { Addresses, WorkerProcess } from './cluster.ts';
 
 export interface CrewOptions {
   count: number;
-  /** The text of the configuration. */
+  /** The text of the configuration to start with. */
   text: string;
   metrics: Metrics;
   log: Logger;
@@ -23,8 +23,10 @@ export interface Crew {
   health(): Promise<Health>;
   /** What the workers have counted, those that have ended included. */
   figures(): Promise<Figures[]>;
-  /** Lets all finish what is under way, for at most `graceMs`. Resolves to whether each ended by itself and in order. */
-  drain(graceMs: number): Promise<boolean>;
+  /** Has all workers, and those to come, go by another configuration, whose text this is. */
+  reload(text: string): void;
+  /** Lets all finish what is under way, as `reason`, a signal, asks. Whoever has not ended after `atMostMs` is killed. Resolves to whether each ended by itself and in order. */
+  drain(reason: string, atMostMs: number): Promise<boolean>;
 }
 
 /** Below the second that Kubernetes gives a probe. */
@@ -35,7 +37,8 @@ const steadyMs = 60_000;
 const shortestPauseMs = 100;
 const longestPauseMs = 30_000;
 
-export function createCrew({ count, text, metrics, log, monotonicNow }: CrewOptions): Crew {
+export function createCrew({ count, metrics, log, monotonicNow, ...options }: CrewOptions): Crew {
+  let { text } = options;
   const working = new Map<number, WorkerProcess>();
   const lastFigures = new WeakMap<WorkerProcess, Figures>();
   const leaving = new AbortController();
@@ -95,11 +98,15 @@ export function createCrew({ count, text, metrics, log, monotonicNow }: CrewOpti
       });
       return [ended, ...(await Promise.all(present))];
     },
-    async drain(graceMs) {
+    reload(newText) {
+      text = newText;
+      for (const worker of working.values()) worker.reload(text);
+    },
+    async drain(reason, atMostMs) {
       leaving.abort();
       const workers = [...working.values()];
-      workers.forEach((worker) => worker.drain());
-      const late = setTimeout(() => workers.forEach((worker) => worker.kill()), graceMs);
+      workers.forEach((worker) => worker.drain(reason));
+      const late = setTimeout(() => workers.forEach((worker) => worker.kill()), atMostMs);
       const ends = await Promise.all(workers.map(({ ended }) => ended));
       clearTimeout(late);
       return ends.every(({ code }) => code === 0);

@@ -2,13 +2,16 @@
 import { availableParallelism } from 'node:os';
 import type { Config } from '../config/schema.ts';
 import { startOperations } from '../http/health.ts';
-import { createLogger } from '../telemetry/log.ts';
+import { createLogger, setLevels } from '../telemetry/log.ts';
 import { createMetrics, expositionOf } from '../telemetry/metrics.ts';
-import type { LoadedConfig } from './configuration.ts';
+import type { LoadedConfig, Terminal } from './configuration.ts';
 import { createCrew } from './crew.ts';
 import { exitCode } from './exit-code.ts';
 import type { ExitCode } from './exit-code.ts';
-import { graceMs, untilAborted } from './stop.ts';
+import { followConfiguration } from './reload.ts';
+import type { Reloads } from './reload.ts';
+import { endingOf, untilAborted } from './signals.ts';
+import type { Signals } from './signals.ts';
 
 /** What a worker gets beyond the grace that it gives its requests, before it is killed. */
 const endingMs = 5_000;
@@ -20,38 +23,59 @@ export function workerCount({ workers }: Pick<Config, 'workers'>): number {
 
 /** Runs `count` workers until `stop`, and until all have drained. `failed` when none could start, or one had to be killed. */
 export async function serveWithWorkers(
-  { config, text }: LoadedConfig,
-  count: number,
-  stop: AbortSignal,
+  loaded: LoadedConfig,
+  options: { config: string; count: number },
+  terminal: Terminal,
+  { stop, onReload }: Signals,
 ): Promise<ExitCode> {
+  const { count } = options;
+  let { config } = loaded;
   const log = createLogger(config.log);
   // An operator who ends sessions is answered here, by an app that no browser reaches. Without one this process needs none of its code.
   const office = config.operations.admin && (await import('./serve.ts')).assemble(config, log);
   const metrics = office?.metrics ?? createMetrics();
-  const crew = createCrew({ count, text, metrics, log, monotonicNow: () => performance.now() });
+  const crew = createCrew({ count, text: loaded.text, metrics, log, monotonicNow: () => performance.now() });
+  let reloads: Reloads | undefined;
   let draining = false;
   const operations = await startOperations(config.operations.listen, {
     health: async () => {
       const { ready, parts } = await crew.health();
-      return { ready: ready && !draining, parts };
+      const configuration = reloads?.state() === 'down' ? 'down' : (parts['configuration'] ?? 'up');
+      return { ready: ready && !draining, parts: { ...parts, configuration } };
     },
     exposition: async () => expositionOf([await metrics.registry.getMetricsAsJSON(), ...(await crew.figures())]),
     metrics,
-    admin: office?.app.admin,
+    admin: office && ((request, response) => office.generation().admin?.(request, response)),
   });
 
   const addresses = await crew.start();
   if (addresses !== undefined) {
     const { publicAddress: listen, forwardAuthAddress: forwardAuth } = addresses;
+    reloads = followConfiguration({
+      ...terminal,
+      path: options.config,
+      loaded,
+      take(next) {
+        office?.follow(next.config);
+        crew.reload(next.text);
+        config = next.config;
+        setLevels(log, config.log);
+      },
+      metrics,
+      log,
+    });
+    onReload(reloads.reload);
     const { publicUrl } = config;
     log.info({ publicUrl, listen, operations: operations.address, forwardAuth, workers: count }, 'listening');
     await untilAborted(stop);
-    log.info('draining');
   }
   draining = true;
-  const inOrder = await crew.drain(graceMs + endingMs);
-  await office?.app.close();
-  office?.keyFiles.close();
+  reloads?.close();
+  const { delayMs, graceMs } = endingOf(stop, config);
+  if (addresses !== undefined) log.info({ delayMs, graceMs }, 'draining');
+  const inOrder = await crew.drain(String(stop.reason), delayMs + graceMs + endingMs);
+  await office?.parts.close();
+  office?.close();
   await operations.close();
   log.info('ended');
   return addresses !== undefined && inOrder ? exitCode.ok : exitCode.failed;

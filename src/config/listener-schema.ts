@@ -1,6 +1,6 @@
-// What listens, how many processes do, and what browsers must not reach. What contradicts itself there is in rules.ts and tls-rules.ts.
+// What listens, how many processes do, how they stop, and what browsers must not reach. What contradicts itself there is in rules.ts and tls-rules.ts.
 import * as z from 'zod';
-import { listenAddress } from './values.ts';
+import { listenAddress, pause, timeLimit } from './values.ts';
 import type { machinePath, secretValue } from './values.ts';
 
 const mostWorkers = 128;
@@ -17,6 +17,13 @@ export function tlsSection(path: ReturnType<typeof machinePath>) {
     key: z.strictObject({ file: path.describe('PEM file with its private key, without a passphrase.') }),
   });
 }
+
+export const shutdownSection = z.strictObject({
+  delay: pause
+    .prefault('5s')
+    .describe('How long a process serves on after SIGTERM, with /readyz at 503, until nobody sends it anything new.'),
+  grace: timeLimit.prefault('30s').describe('How long requests and refreshes under way may take after that.'),
+});
 
 export function operationsSection(secret: ReturnType<typeof secretValue>) {
   return z.strictObject({

@@ -1,7 +1,8 @@
 // The configuration file's shape: one zod schema, from which come the checks, the defaults, the JSON Schema and the reference page.
 // Rules that span several keys are in rules.ts; the sentences about wrong values in issues.ts.
 import * as z from 'zod';
-import { operationsSection, tlsSection, workerCount } from './listener-schema.ts';
+import { operationsSection, shutdownSection, tlsSection, workerCount } from './listener-schema.ts';
+import { logSection } from './log-schema.ts';
 import { providerSection } from './provider-schema.ts';
 import { redisSection } from './redis-schema.ts';
 import { routeSection } from './route-schema.ts';
@@ -72,6 +73,7 @@ export function createConfigSchema(readSecret: ReadSecret, resolvePath: (path: s
         'Processes that share the public listener; auto: as many as there are processors. More than 1 needs redis.',
       ),
     operations: operationsSection(secret).prefault({}).describe('What operators and machines ask.'),
+    shutdown: shutdownSection.prefault({}).describe('How a process ends when it is told to.'),
     forwardAuth: z
       .strictObject({
         listen: listenAddress.describe(
@@ -203,20 +205,7 @@ export function createConfigSchema(readSecret: ReadSecret, resolvePath: (path: s
       })
       .prefault({})
       .describe('How much a request may ask for.'),
-    log: z
-      .strictObject({
-        level: z
-          .enum(['trace', 'debug', 'info', 'warn', 'error'])
-          .default('info')
-          .describe('The least serious lines that are written.'),
-        access: z.boolean().default(true).describe('One line a request.'),
-        format: z
-          .enum(['json', 'pretty', 'auto'])
-          .default('auto')
-          .describe('auto: pretty on a terminal, JSON elsewhere.'),
-      })
-      .prefault({})
-      .describe('What is logged. Never a token, a cookie or a query.'),
+    log: logSection,
     strictTransportSecurity: z
       .union([headerValue, z.literal(false)], { error: 'a header value, or false' })
       .default('max-age=31536000; includeSubDomains')

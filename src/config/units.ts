@@ -21,6 +21,7 @@ export function parseSizeBytes(text: string): number {
 /** 90 → `90s`, 1800 → `30m`: the largest unit that needs no fraction. */
 export function formatDuration(seconds: number): string {
   const milliseconds = Math.round(seconds * 1000);
+  if (milliseconds === 0) return '0s';
   return inLargestUnit(milliseconds, { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1000, ms: 1 });
 }
 

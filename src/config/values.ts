@@ -20,6 +20,8 @@ export type ReadSecret = (source: SecretSource) => Secret;
 export const duration = durationUpTo('400d');
 // A timer of Node's fires at once when it is set for longer than 24 days.
 export const timeLimit = durationUpTo('1d');
+/** A duration that may be none. */
+export const pause = durationBetween('0s', '1h', 'a duration such as 0s, 5s or 1m, at most 1h');
 export const headSize = sizeBetween('1kb', '1mb');
 export const bodySize = sizeBetween('1b', '1024gb');
 export const text = z.string('text').regex(/^[\x20-\x7e]+$/, 'text of one or more printable ASCII characters');
@@ -127,12 +129,15 @@ function hostAndPort(phrase: string, leastPort: number) {
 }
 
 function durationUpTo(most: string) {
-  const phrase = `a duration such as 30s, 10m, 12h or 7d, more than 0 and at most ${most}`;
+  return durationBetween('1ms', most, `a duration such as 30s, 10m, 12h or 7d, more than 0 and at most ${most}`);
+}
+
+function durationBetween(least: string, most: string, phrase: string) {
   return z.codec(
     z
       .string(phrase)
       .regex(durationPattern, { error: phrase, abort: true })
-      .refine((text) => parseDurationSeconds(text) > 0, phrase)
+      .refine((text) => parseDurationSeconds(text) >= parseDurationSeconds(least), phrase)
       .refine((text) => parseDurationSeconds(text) <= parseDurationSeconds(most), phrase),
     z.number(),
     { decode: parseDurationSeconds, encode: formatDuration },

@@ -15,6 +15,12 @@ export interface RequestContext {
   route: string;
   /** The code of the error that was answered, if one was. */
   errorCode: string | undefined;
+  /** How long the request waited for its session, ms; 0 when this process had it at hand. */
+  sessionMs: number;
+  /** How long it waited for a refresh, ms; 0 when the token was fresh. */
+  tokenMs: number;
+  /** How long the upstream took to begin its answers, ms. */
+  upstreamMs: number;
   /** Who or what ended the WebSocket that the request has become. */
   closedBy: string | undefined;
 }
@@ -43,6 +49,9 @@ export function createRequestContexts(options: {
       startedAt: options.monotonicNow(),
       route: '',
       errorCode: undefined,
+      sessionMs: 0,
+      tokenMs: 0,
+      upstreamMs: 0,
       closedBy: undefined,
     };
     (request as Carrier)[contextOf] = context;

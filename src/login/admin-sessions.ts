@@ -5,6 +5,7 @@ import type { Secret } from '../config/secret.ts';
 import { PosternError } from '../errors.ts';
 import type { FoundSession, SessionIndex } from '../session/session-index.ts';
 import { StoreUnavailable } from '../store/store.ts';
+import type { Audit } from '../telemetry/audit.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { endAll } from './end-session.ts';
 import type { EndSession } from './end-session.ts';
@@ -17,6 +18,7 @@ export interface AdminSessionsOptions {
   issuer: string;
   index: Pick<SessionIndex, 'bySubject'>;
   endSession: EndSession;
+  audit: Audit;
   log: Logger;
 }
 
@@ -37,7 +39,7 @@ export function createAdminSessions(options: AdminSessionsOptions): RequestListe
   async function carryOut(method: string | undefined, sessions: FoundSession[]): Promise<Answer> {
     if (method === 'GET') return { status: 200, body: { sessions: sessions.map(describeFound) } };
     const ended = await endAll(endSession, sessions, 'admin');
-    log.info({ sessions: ended }, 'sessions ended by an operator');
+    options.audit('sessions_ended_by_operator', { sessions: ended });
     return { status: 200, body: { ended } };
   }
 

@@ -6,7 +6,7 @@ import type { Provider, ProviderLogout } from '../oidc/provider.ts';
 import type { EndMarkers } from '../session/end-markers.ts';
 import type { FoundSession, SessionIndex } from '../session/session-index.ts';
 import { StoreUnavailable } from '../store/store.ts';
-import type { Logger } from '../telemetry/log.ts';
+import type { Audit } from '../telemetry/audit.ts';
 import type { EndSession } from './end-session.ts';
 import { readForm } from './form-body.ts';
 
@@ -15,7 +15,8 @@ export interface BackchannelLogoutOptions {
   markers: EndMarkers;
   index: Pick<SessionIndex, 'bySubject' | 'bySid'>;
   endSession: EndSession;
-  log: Logger;
+  issuer: string;
+  audit: Audit;
 }
 
 type Outcome =
@@ -30,7 +31,7 @@ const longestReplaySeconds = 86_400;
 
 /** Answers 200 also when there was nothing to end, and 400 with `{ error, error_description }` for everything else (section 2.8). */
 export function createBackchannelLogout(options: BackchannelLogoutOptions): RequestHandler {
-  const { provider, markers, index, endSession, log } = options;
+  const { provider, markers, index, endSession, issuer, audit } = options;
 
   async function affected({ iss, sid, sub, issuedAt }: ProviderLogout): Promise<FoundSession[] | 'of somebody else'> {
     if (sid === undefined) {
@@ -72,22 +73,22 @@ export function createBackchannelLogout(options: BackchannelLogoutOptions): Requ
   }
 
   return async (request, response) => {
-    const { requestId } = contextFor(request);
+    const context = contextFor(request);
     const form = await readForm(request);
     // Whatever is left of a body that was too large is not waited for.
     if (form === undefined) response.setHeader('connection', 'close');
     const outcome = await handle(form).catch(toFailed);
     switch (outcome.kind) {
       case 'ended':
-        log.info({ requestId, sessions: outcome.count }, 'back-channel logout');
+        audit('backchannel_logout', { request: context, issuer, sessions: outcome.count });
         response.status(200).end();
         return;
       case 'refused':
-        log.warn({ requestId, reason: outcome.why, err: outcome.cause }, 'a back-channel logout was refused');
+        audit('backchannel_logout_failed', { request: context, issuer, reason: outcome.why, cause: outcome.cause });
         refuse(response, 'invalid_request', outcome.why);
         return;
       case 'failed':
-        log.error({ requestId, err: outcome.cause }, 'a back-channel logout failed; the provider may send it again');
+        audit('backchannel_logout_failed', { request: context, issuer, reason: 'unavailable', cause: outcome.cause });
         refuse(response, 'temporarily_unavailable', 'The logout could not be carried out at the moment');
     }
   };

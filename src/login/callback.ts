@@ -12,6 +12,7 @@ import type { EndMarkers } from '../session/end-markers.ts';
 import type { SessionIndex } from '../session/session-index.ts';
 import type { SessionRecord, Sessions } from '../session/session.ts';
 import type { EndReason } from '../store/store.ts';
+import type { Audit } from '../telemetry/audit.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TokenVault } from '../tokens/token-vault.ts';
@@ -39,12 +40,14 @@ export interface CallbackOptions {
   origin: string;
   /** The paths of the three endpoints. */
   paths: { callback: string; login: string; session: string };
+  issuer: string;
   clientId: string;
   /** The claims that the session record keeps beside `sub`. */
   claimNames: readonly string[];
   now: () => number;
   randomId: () => string;
   metrics: Metrics;
+  audit: Audit;
   log: Logger;
 }
 
@@ -62,12 +65,13 @@ const protocolParameters = [
 
 /** Answers 303 to where the login was to end, or fails: 400 `login_failed`, 503; the session that was there stays untouched then. */
 export function createCallback(options: CallbackOptions): RequestHandler {
-  const { provider, pendingLogins, sessions, vault, index, endSession, cookie, metrics, log } = options;
+  const { provider, pendingLogins, sessions, vault, index, endSession, cookie, issuer, metrics, audit, log } = options;
 
   // The Strict session cookie does not come along from the provider, so whether this browser is signed in is asked from a page of ours.
-  function askTheBrowser(response: Response): void {
+  function askTheBrowser(request: Request, response: Response): void {
     const nonce = options.randomId();
     metrics.logins.inc({ outcome: 'unknown' });
+    tellFailure(request, 'unknown');
     sendPage(response, {
       status: 400,
       headers: options.securityHeaders.page({ scriptNonce: nonce }),
@@ -94,16 +98,21 @@ export function createCallback(options: CallbackOptions): RequestHandler {
   async function signIn(request: Request, response: Response, login: PendingLogin, tokens: TokenSet): Promise<void> {
     const presented = cookie.read(request.headers.cookie);
     const record = recordOf(request, tokens.claims);
-    if (!(await write(request, response, { record, tokens }))) {
-      log.info({ requestId: contextFor(request).requestId }, 'login failed: the provider ended it meanwhile');
+    const h = await write(request, response, { record, tokens });
+    if (h === undefined) {
+      tellFailure(request, 'ended meanwhile');
       fail(response, 'login_failed');
       return;
     }
     const replaced = new Set([login.replaces, presented.kind === 'valid' ? presented.h : undefined]);
     for (const h of replaced) if (h !== undefined) await endSession(h, 'replaced');
     await options.limitSessions(record);
-    log.info({ requestId: contextFor(request).requestId }, 'login');
+    audit('login', { request: contextFor(request), h, issuer });
     redirect(response, 303, login.returnTo);
+  }
+
+  function tellFailure(request: Request, reason: string, cause?: unknown): void {
+    audit('login_failed', { request: contextFor(request), issuer, reason, cause });
   }
 
   // The order matters: who looks for sessions to end finds this one in the index, or has left a marker that is read when everything is written.
@@ -111,7 +120,7 @@ export function createCallback(options: CallbackOptions): RequestHandler {
     request: Request,
     response: Response,
     { record, tokens }: { record: SessionRecord; tokens: TokenSet },
-  ): Promise<boolean> {
+  ): Promise<string | undefined> {
     try {
       const sessionId = await sessions.rotate(request, response, record);
       const h = hashOf(sessionId);
@@ -119,13 +128,13 @@ export function createCallback(options: CallbackOptions): RequestHandler {
       await vault.put(sessionId, tokens);
       // Whoever ended it before its tokens were written has taken the session record away.
       const isWhole = (await index.read(h)) !== undefined;
-      if (isWhole && !(await options.markers.hasEnded(record))) return true;
+      if (isWhole && !(await options.markers.hasEnded(record))) return h;
     } catch (cause) {
       await abandon(request, tokens, 'revoked');
       throw cause;
     }
     await abandon(request, tokens, 'back-channel');
-    return false;
+    return undefined;
   }
 
   // The store may have written and not said so: whatever is there of the new session goes, and the tokens are handed back.
@@ -157,21 +166,20 @@ export function createCallback(options: CallbackOptions): RequestHandler {
   ): Promise<void> {
     const outcome = await provider.finishLogin(flow.answer, flow.login.checks);
     metrics.logins.inc({ outcome: outcome.kind });
-    const { requestId } = contextFor(request);
     switch (outcome.kind) {
       case 'signed-in':
         await signIn(request, response, flow.login, outcome.tokens);
         break;
       case 'refused':
-        log.info({ requestId, error: outcome.error }, 'login refused by the provider');
+        tellFailure(request, outcome.error);
         fail(response, outcome.error);
         break;
       case 'invalid':
-        log.warn({ requestId, err: outcome.cause }, 'login failed: the answer of the provider did not pass the checks');
+        tellFailure(request, 'invalid', outcome.cause);
         fail(response, 'login_failed');
         break;
       case 'unavailable':
-        log.warn({ requestId, err: outcome.cause }, 'login failed: the provider did not answer');
+        tellFailure(request, 'unavailable', outcome.cause);
         throw new PosternError('provider_unavailable', { cause: outcome.cause, retryAfterSeconds: 5 });
     }
   }
@@ -184,7 +192,7 @@ export function createCallback(options: CallbackOptions): RequestHandler {
     }
     const login = pendingLogins.find(request, answer.searchParams.get('state'));
     if (login === undefined) {
-      askTheBrowser(response);
+      askTheBrowser(request, response);
     } else if (await pendingLogins.claim(login)) {
       pendingLogins.remove(response, login);
       await finish(request, response, { login, answer });

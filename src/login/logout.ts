@@ -5,6 +5,7 @@ import { storeAway } from '../errors.ts';
 import { isNavigation } from '../http/navigation.ts';
 import { contextFor } from '../http/request-context.ts';
 import type { SessionCookie } from '../session/cookie.ts';
+import type { Audit } from '../telemetry/audit.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { OpenedSession, SessionKey } from '../tokens/opened-session.ts';
 import type { TokenVault } from '../tokens/token-vault.ts';
@@ -25,6 +26,7 @@ export interface LogoutOptions {
   continuePath: string;
   /** What the browser is to forget of the app; see the configuration. */
   clearSiteData: readonly string[];
+  audit: Audit;
   log: Logger;
 }
 
@@ -67,7 +69,7 @@ export function createLogout(options: LogoutOptions): RequestHandler {
     const session = reading.kind === 'valid' ? await end(reading) : undefined;
     if (reading.kind !== 'absent') forgetCookie(response);
     if (session !== undefined) options.revokeEnded(session, 'logout');
-    log.info({ requestId: contextFor(request).requestId, hadSession: session !== undefined }, 'logout');
+    options.audit('logout', { request: contextFor(request), h: session?.h });
 
     const logoutUrl = await continueUrl(session);
     if (clearSiteData !== '') response.setHeader('Clear-Site-Data', clearSiteData);

@@ -15,7 +15,7 @@ const claimSeconds = 60;
 export function createRevokeEnded(options: {
   provider: Pick<Provider, 'revoke'>;
   store: Pick<Store, 'claimOnce'>;
-  revokes: boolean;
+  revokes: () => boolean;
   randomId: () => string;
 }): RevokeEnded {
   const { provider, store, revokes, randomId } = options;
@@ -27,7 +27,7 @@ export function createRevokeEnded(options: {
   }
 
   return ({ h, tokens }, reason) => {
-    if (revokes && tokens.refreshToken !== undefined && callsForIt(reason, tokens.scope))
+    if (revokes() && tokens.refreshToken !== undefined && callsForIt(reason, tokens.scope))
       void revokeOnce(h, tokens.refreshToken);
   };
 }

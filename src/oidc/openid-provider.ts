@@ -14,6 +14,8 @@ import { createProviderHttp } from './http.ts';
 import { createIdTokenVerifier } from './id-token.ts';
 import { createLogoutTokenVerifier } from './logout-token.ts';
 import type { Metadata } from './metadata.ts';
+import { observeHttp } from './observed-provider.ts';
+import type { ProviderObserver } from './observed-provider.ts';
 import type { LoginChecks, Provider } from './provider.ts';
 import { createRefreshGrant } from './refresh-grant.ts';
 import { createRevocation } from './revocation.ts';
@@ -33,6 +35,7 @@ export interface ProviderOptions {
   wallNow: () => number;
   /** That many random bytes. */
   random: (bytes: number) => Buffer;
+  observer: ProviderObserver;
   log: Logger;
 }
 
@@ -41,14 +44,19 @@ const retryAfterSeconds = 5;
 
 /** Connects to a provider. It need not be up yet: what needs it says `provider_unavailable` until it is. */
 export function createProvider(options: ProviderOptions): Provider {
-  const { settings, redirectUri, postLogoutRedirectUri, idTokenHint, now, wallNow, random, log } = options;
+  const { settings, redirectUri, postLogoutRedirectUri, idTokenHint, now, wallNow, random, observer, log } = options;
   const { issuer, clientId } = settings;
-  const http = createProviderHttp({ ca: settings.tls && readFileSync(settings.tls.ca.file, 'utf8') });
+  const http = observeHttp(createProviderHttp({ ca: settings.tls && readFileSync(settings.tls.ca.file, 'utf8') }), {
+    observer,
+    now,
+  });
   const discovery = createDiscovery({ issuer, clientId, fetch: http.pooled(callMs), now, log });
   const connect = createClient({ settings, discovery });
   // One breaker each: what strangers bring to the callback must not stop the refreshes of those who are signed in.
-  const codeEndpoint = createTokenEndpoint({ http, breaker: new CircuitBreaker(now), now });
-  const refreshEndpoint = createTokenEndpoint({ http, breaker: new CircuitBreaker(now), now });
+  const breakerFor = (grant: 'code' | 'refresh'): CircuitBreaker =>
+    new CircuitBreaker(now, (isOpen) => observer.breaker(grant, isOpen));
+  const codeEndpoint = createTokenEndpoint({ http, breaker: breakerFor('code'), now });
+  const refreshEndpoint = createTokenEndpoint({ http, breaker: breakerFor('refresh'), now });
   const keys = createSigningKeys({ fetch: http.pooled(callMs), now });
   const idTokens = createIdTokenVerifier(keys);
   const logoutTokens = createLogoutTokenVerifier({ keys, clientId, now: wallNow });

@@ -25,6 +25,8 @@ export interface Asked {
   method: string;
   headers: IncomingHttpHeaders;
   target: Target;
+  /** Where it is noted how long the request waited, in ms. */
+  waits: { sessionMs: number; tokenMs: number };
 }
 
 export type Admission =
@@ -44,12 +46,14 @@ export interface AdmissionOptions {
   cookie: Pick<SessionCookie, 'read'>;
   tokens: Pick<AccessTokens, 'atHand' | 'forCall'>;
   vault: Pick<TokenVault, 'slide'>;
+  /** Monotonic, ms. */
+  now: () => number;
   metrics: Pick<Metrics, 'crossSiteRejections'>;
 }
 
 /** Prepares the decisions about one route. */
 export function createAdmission(options: AdmissionOptions): Admit {
-  const { config, publicUrl, crossSite, cookie, tokens, vault, metrics } = options;
+  const { config, publicUrl, crossSite, cookie, tokens, vault, now, metrics } = options;
   const methods: readonly string[] = config.methods;
   const grant = createGrant(config);
   const call = { needsToken: config.token !== 'none' };
@@ -76,8 +80,16 @@ export function createAdmission(options: AdmissionOptions): Admit {
     return granted;
   }
 
-  async function fetchSession(key: SessionKey): Promise<Admission> {
-    const outcome = await tokens.forCall(key, call);
+  async function fetchSession(key: SessionKey, waits: Asked['waits']): Promise<Admission> {
+    const startedAt = now();
+    let loadedAt: number | undefined;
+    const onWait = (): void => {
+      loadedAt = now();
+    };
+    const outcome = await tokens.forCall(key, { ...call, onWait });
+    const endedAt = now();
+    waits.sessionMs += (loadedAt ?? endedAt) - startedAt;
+    waits.tokenMs += endedAt - (loadedAt ?? endedAt);
     switch (outcome.kind) {
       case 'active':
         return enter(outcome.session);
@@ -100,7 +112,7 @@ export function createAdmission(options: AdmissionOptions): Admit {
     if (config.auth === 'none') return { kind: 'anonymous', sessionHasEnded: false };
     if (reading.kind === 'valid') {
       const session = tokens.atHand(reading.h, call);
-      return session === undefined ? fetchSession(reading) : enter(session);
+      return session === undefined ? fetchSession(reading, asked.waits) : enter(session);
     }
     if (config.auth === 'optional') return { kind: 'anonymous', sessionHasEnded: false };
     return { kind: 'refused', error: new PosternError('session_required') };

@@ -81,7 +81,7 @@ function createRouteCall(route: Route, options: ApiLaneOptions, { places, limitR
   const { publicUrl, cookie, tokens, vault, sendProblem, metrics, log } = options;
   const { typedUrl, navigation } = config.csrf;
   const crossSite = { origin: publicUrl, requireHeader: options.requireHeader, typedUrl, navigation };
-  const admitOne = createAdmission({ config, publicUrl, crossSite, cookie, tokens, vault, metrics });
+  const admitOne = createAdmission({ config, publicUrl, crossSite, cookie, tokens, vault, now: options.now, metrics });
   const admit = limitRate?.(admitOne) ?? admitOne;
   const headers = createRouteHeaders(route, options);
   const bodyLimit = config.limits.body;
@@ -172,9 +172,10 @@ function createRouteCall(route: Route, options: ApiLaneOptions, { places, limitR
   }
 
   return function serve(request, response, target) {
-    contextFor(request).route = config.path;
+    const context = contextFor(request);
+    context.route = config.path;
     const { method = '', headers } = request;
-    const admission = admit({ method, headers, target });
+    const admission = admit({ method, headers, target, waits: context });
     if (!(admission instanceof Promise)) {
       proceed(request, response, { admission, target });
       return;

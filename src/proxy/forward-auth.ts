@@ -140,6 +140,6 @@ function pathOf(url: string | undefined): string | undefined {
   return url?.split('?', 1)[0];
 }
 
-function askedOf({ headers }: IncomingMessage, method: string, target: Target): Asked {
-  return { method, headers, target };
+function askedOf(request: IncomingMessage, method: string, target: Target): Asked {
+  return { method, headers: request.headers, target, waits: contextFor(request) };
 }

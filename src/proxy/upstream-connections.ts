@@ -63,22 +63,25 @@ const upgradeSettings = { keepAlive: false, maxSockets: Infinity };
 export function createUpstreamConnections({ log }: { log: Logger }): UpstreamConnections {
   const callAgents = createAgents(callSettings, log);
   const upgradeAgents = createAgents(upgradeSettings, log);
-  const connections = new Map<string, UpstreamConnection>();
   return {
-    to(upstream) {
-      const { protocol, hostname, port, socketPath, tls } = upstream;
-      const key = JSON.stringify([protocol, hostname, port, socketPath, tls]);
-      const known = connections.get(key);
-      if (known !== undefined) return known;
-      const connection = createConnection(upstream, callAgents.for(upstream));
-      connections.set(key, connection);
-      return connection;
-    },
-    upgradesTo: (upstream) => createUpgradeConnection(upstream, upgradeAgents.for(upstream)),
+    // Kept, because the library leaves a listener at the server for each, and generations come and go.
+    to: oncePerUpstream((upstream) => createConnection(upstream, callAgents.for(upstream))),
+    upgradesTo: oncePerUpstream((upstream) => createUpgradeConnection(upstream, upgradeAgents.for(upstream))),
     close() {
       callAgents.close();
       upgradeAgents.close();
     },
+  };
+}
+
+function oncePerUpstream<Connection>(create: (upstream: Upstream) => Connection): (upstream: Upstream) => Connection {
+  const connections = new Map<string, Connection>();
+  return (upstream) => {
+    const { protocol, hostname, port, socketPath, tls } = upstream;
+    const key = JSON.stringify([protocol, hostname, port, socketPath, tls]);
+    const connection = connections.get(key) ?? create(upstream);
+    connections.set(key, connection);
+    return connection;
   };
 }
 

@@ -11,6 +11,7 @@ import {
 } from '../config/header-names.ts';
 import type { RouteConfig } from '../config/schema.ts';
 import type { Claims } from '../oidc/token-set.ts';
+import { readTraceparent } from '../telemetry/traceparent.ts';
 import { createClaimHeaders } from './claims.ts';
 
 /** What of a request goes into its upstream's headers. */
@@ -49,9 +50,6 @@ export interface UpstreamHeadersOptions {
 }
 
 const alwaysDropped = [...requestConnectionNames, ...ownRequestNames, ...neverFromClients];
-
-// W3C Trace Context, version 00 to fe, ids not all zero.
-const traceparent = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 /** Prepares the builder for one route. The builder is pure: the same request gives the same headers. */
 export function createUpstreamHeaders(options: UpstreamHeadersOptions): BuildUpstreamHeaders {
@@ -93,9 +91,9 @@ export function createUpstreamHeaders(options: UpstreamHeadersOptions): BuildUps
     built.forwarded = `for=${forwardedNode(clientAddress)};host="${host}";proto=${proto}`;
     built.via = `${headers.via === undefined ? '' : `${headers.via}, `}${httpVersion} ${viaName}`;
     built['x-request-id'] = requestId;
-    const trace = headers.traceparent;
-    if (typeof trace === 'string' && traceparent.test(trace)) {
-      built.traceparent = trace;
+    const { traceparent } = headers;
+    if (typeof traceparent === 'string' && readTraceparent(traceparent) !== undefined) {
+      built.traceparent = traceparent;
       if (typeof headers.tracestate === 'string') built.tracestate = headers.tracestate;
     }
     return built;

@@ -41,6 +41,8 @@ export interface WebSocketsOptions extends TunnelSurroundings {
   connections: Pick<UpstreamConnections, 'upgradesTo'>;
   /** Headers of every proxied answer: an upstream may refuse. */
   securityHeaders: HeaderList;
+  /** Monotonic, ms. */
+  now: () => number;
   metrics: Pick<Metrics, 'crossSiteRejections' | 'upstreamErrors' | 'websockets' | 'websocketCloses'>;
 }
 
@@ -91,7 +93,7 @@ function createRouteWebSockets(route: Route, options: WebSocketsOptions): ServeH
   const { publicUrl, cookie, tokens, vault, sendProblem, metrics, log } = options;
   // No script can set a header on a handshake, so none is asked for: its Origin has been looked at.
   const crossSite = { origin: publicUrl, requireHeader: false, typedUrl: false, navigation: false };
-  const admit = createAdmission({ config, publicUrl, crossSite, cookie, tokens, vault, metrics });
+  const admit = createAdmission({ config, publicUrl, crossSite, cookie, tokens, vault, now: options.now, metrics });
   const headers = createRouteHeaders(route, options);
   const { timeout } = config;
   const openTunnel = createTunnels({
@@ -146,7 +148,7 @@ function createRouteWebSockets(route: Route, options: WebSocketsOptions): ServeH
   }
 
   return function serve(request, response, { target, head }) {
-    Promise.resolve(admit({ method: 'GET', headers: request.headers, target }))
+    Promise.resolve(admit({ method: 'GET', headers: request.headers, target, waits: contextFor(request) }))
       .then((admission) => proceed(request, response, { admission, target, head }))
       .catch((cause: unknown) => {
         log.error({ requestId: contextFor(request).requestId, err: cause }, 'a handshake failed unexpectedly');

@@ -73,21 +73,21 @@ function unexpected(answer: unknown): StoreUnavailable {
   return new StoreUnavailable(new Error(`unexpected answer of the store: ${String(answer)}`));
 }
 
-/** A script's snapshot, in JSON: clock, PTTL, and the values of `recordFields`, false for those that are not there. Undefined when it is not the record of `h`, whole. */
+/** A script's snapshot: clock, PTTL, `main`, and the values of `recordFields` in JSON, false for those that are not there. Undefined when it is not the record of `h`, whole. */
 function parseRecord(h: string, snapshot: unknown): LoadedRecord | undefined {
-  if (typeof snapshot !== 'string') return undefined;
-  const [now, ttlMs, values] = JSON.parse(snapshot) as unknown[];
-  if (typeof now !== 'number' || typeof ttlMs !== 'number' || !Array.isArray(values)) return undefined;
-  const fields = toFields(values);
+  if (!Array.isArray(snapshot)) return undefined;
+  const [now, ttlMs, main, values] = snapshot as unknown[];
+  if (typeof now !== 'number' || typeof ttlMs !== 'number' || typeof values !== 'string') return undefined;
+  const fields = toFields(JSON.parse(values) as unknown[]);
 
-  const { main, clientId, issuer, attemptOwner: owner, committedBy } = fields;
+  const { clientId, issuer, attemptOwner: owner, committedBy } = fields;
   const revision = integer(fields.revision);
   const refreshedAt = integer(fields.refreshedAt);
   const absoluteExpiresAt = integer(fields.absoluteExpiresAt);
   const idleMs = integer(fields.idleMs);
   const deadlineAt = integer(fields.attemptDeadlineAt);
   // The record names its session: one that was put under another key is nobody's.
-  if (fields.h !== h || main === undefined || clientId === undefined || issuer === undefined) return undefined;
+  if (fields.h !== h || typeof main !== 'string' || clientId === undefined || issuer === undefined) return undefined;
   if (revision === undefined || refreshedAt === undefined) return undefined;
   if (absoluteExpiresAt === undefined || idleMs === undefined) return undefined;
   return {

@@ -6,12 +6,11 @@ import { createHash } from 'node:crypto';
 /** Written into every record; a record of another format is left as it is. */
 export const recordFormat = '1';
 
-/** What a record consists of, in the order in which the scripts answer it. */
+/** What a record consists of besides `main`, the sealed tokens; in the order in which the scripts answer it. */
 export const recordFields = [
   'format',
   'absoluteExpiresAt',
   'h',
-  'main',
   'clientId',
   'issuer',
   'revision',
@@ -41,12 +40,15 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
 // Every script that reads a token record starts so. A record past its absolute end is gone, whatever life somebody gave
 // its key; what another format means by its fields is unknown, so nothing of it is touched. One read is all that a good
 // record costs; a refusal of it that says nothing about the record (of the ACL, say) is an outage, not an unreadable record.
-// What was read is answered as one JSON string: the driver takes several times as long over an array of as many strings.
+// The small fields are answered as one JSON string: the driver takes several times as long over an array of as many.
 const onRecord = `${clock}
 local function answer(kind, detail) return { KEYS[1], kind, detail } end
 local function field(name) return redis.call('HGET', KEYS[1], name) end
-local function read() return redis.pcall('HMGET', KEYS[1], ${recordFields.map((name) => `'${name}'`).join(', ')}) end
-local function snapshot(fields) return cjson.encode({ now, redis.call('PTTL', KEYS[1]), fields }) end
+local function read() return redis.pcall('HMGET', KEYS[1], ${recordFields.map((name) => `'${name}'`).join(', ')}, 'main') end
+local function snapshot(values)
+  local main = table.remove(values)
+  return { now, redis.call('PTTL', KEYS[1]), main, cjson.encode(values) }
+end
 local found = read()
 if found.err then return string.find(found.err, '^WRONGTYPE') and answer('unreadable') or found end
 local format, absoluteExpiresAt = found[1], tonumber(found[2])

@@ -1,6 +1,11 @@
 // The counters that operators look at first. They are counted where an outcome is switched over, never inside the steps.
 import { AggregatorRegistry, Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 
+// OpenTelemetry's advice for HTTP.
+const latencyBuckets = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
+// A refresh has 25 seconds, and who waits for one 15.
+const refreshBuckets = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 25];
+
 export type Metrics = ReturnType<typeof createMetrics>;
 
 /** What one process has counted, as it travels to another. */
@@ -11,13 +16,38 @@ export function createMetrics() {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
+
+  /** A gauge that is a plain number until somebody asks: for what changes with every request. */
+  function tally(gauge: { name: string; help: string }): { value: number } {
+    const tally = { value: 0 };
+    new Gauge({
+      ...gauge,
+      registers,
+      collect() {
+        this.set(tally.value);
+      },
+    });
+    return tally;
+  }
+
   return {
     registry,
     requestDuration: new Histogram({
       name: 'http_server_request_duration_seconds',
       help: 'Requests on the public listener, by configured route and status.',
       labelNames: ['http_request_method', 'http_route', 'http_response_status_code'] as const,
-      buckets: [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10],
+      buckets: latencyBuckets,
+      registers,
+    }),
+    activeRequests: tally({
+      name: 'http_server_active_requests',
+      help: 'Requests under way on the public listener, open WebSockets and streams included.',
+    }),
+    clientRequestDuration: new Histogram({
+      name: 'http_client_request_duration_seconds',
+      help: 'Calls of Postern’s own to upstreams and to the provider, until the head of the answer.',
+      labelNames: ['server_address', 'http_response_status_code'] as const,
+      buckets: latencyBuckets,
       registers,
     }),
     logins: new Counter({
@@ -36,6 +66,25 @@ export function createMetrics() {
       name: 'postern_token_refresh_total',
       help: 'Refreshes that this process led, by outcome.',
       labelNames: ['outcome'] as const,
+      registers,
+    }),
+    refreshDuration: new Histogram({
+      name: 'postern_token_refresh_duration_seconds',
+      help: 'How long the refreshes took that this process led, by outcome.',
+      labelNames: ['outcome'] as const,
+      buckets: refreshBuckets,
+      registers,
+    }),
+    refreshWait: new Histogram({
+      name: 'postern_token_refresh_wait_seconds',
+      help: 'How long requests waited for a refresh, their own or another’s.',
+      buckets: refreshBuckets,
+      registers,
+    }),
+    breakerOpen: new Gauge({
+      name: 'postern_provider_breaker_open',
+      help: '1 while the provider’s token endpoint is not called because it keeps failing, by what for.',
+      labelNames: ['grant'] as const,
       registers,
     }),
     takeovers: new Counter({
@@ -73,6 +122,17 @@ export function createMetrics() {
       aggregator: 'min',
       registers,
     }),
+    configReloads: new Counter({
+      name: 'postern_config_reloads_total',
+      help: 'Changed configurations, and those that were to be read again, by whether they were taken over.',
+      labelNames: ['outcome'] as const,
+      registers,
+    }),
+    configReloadedAt: new Gauge({
+      name: 'postern_config_last_reload_success_timestamp_seconds',
+      help: 'When the configuration in force was taken over, as Unix time.',
+      registers,
+    }),
     workerReplacements: new Counter({
       name: 'postern_worker_replacements_total',
       help: 'Workers that have ended by themselves and were replaced.',
@@ -86,6 +146,24 @@ export function createMetrics() {
     storeErrors: new Counter({
       name: 'postern_session_store_errors_total',
       help: 'Store operations without an answer.',
+      registers,
+    }),
+    storeDuration: new Histogram({
+      name: 'postern_session_store_operation_duration_seconds',
+      help: 'Store operations, by operation and by whether there was an answer.',
+      labelNames: ['operation', 'outcome'] as const,
+      buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
+      registers,
+    }),
+    nearCacheLookups: new Counter({
+      name: 'postern_near_cache_lookups_total',
+      help: 'Sessions looked for in this process, by whether they were there.',
+      labelNames: ['outcome'] as const,
+      registers,
+    }),
+    nearCacheSessions: new Gauge({
+      name: 'postern_near_cache_sessions',
+      help: 'Sessions that this process keeps opened: those used within the last seconds.',
       registers,
     }),
     upstreamErrors: new Counter({

@@ -3,6 +3,7 @@
 import { storeAway } from '../errors.ts';
 import type { Provider } from '../oidc/provider.ts';
 import type { Store, StoreMessage } from '../store/store.ts';
+import type { Audit } from '../telemetry/audit.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { providerAway } from './access-token-outcome.ts';
@@ -14,8 +15,11 @@ import type { OpenedSession, SessionKey } from './opened-session.ts';
 import type { TokenVault } from './token-vault.ts';
 
 export interface AccessTokens {
-  /** The session for one proxied call. A token that is due is used and refreshed in the background; an expired one is waited for, at most 15 s. */
-  forCall(key: SessionKey, call: { needsToken: boolean }): Promise<AccessTokenOutcome>;
+  /**
+   * The session for one proxied call. A token that is due is used and refreshed in the background; an expired one is waited for, at most 15 s,
+   * and `onWait` is called as that begins.
+   */
+  forCall(key: SessionKey, call: { needsToken: boolean; onWait?: () => void }): Promise<AccessTokenOutcome>;
   /** The same, at once: the session when this process holds it with a token that is not due. Undefined: `forCall` knows. */
   atHand(h: string, call: { needsToken: boolean }): OpenedSession | undefined;
   /** New tokens and claims now; within 5 s of the last refresh, what is there. */
@@ -40,6 +44,7 @@ export interface AccessTokensOptions {
   now: () => number;
   randomId: () => string;
   metrics: Metrics;
+  audit: Audit;
   log: Logger;
 }
 
@@ -84,7 +89,7 @@ export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
       return freshnessOf(session.record, storeTime(session), refreshBeforeMs) === 'fresh' ? session : undefined;
     },
 
-    async forCall(key, { needsToken }) {
+    async forCall(key, { needsToken, onWait }) {
       const loaded = await load(key);
       if (loaded.kind !== 'active' || !needsToken) return loaded;
       const { session } = loaded;
@@ -96,7 +101,9 @@ export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
             void refresh(session);
           return loaded;
         case 'expired':
-          return session.tokens.refreshToken === undefined ? { kind: 'signed-out' } : patiently(refresh(session));
+          if (session.tokens.refreshToken === undefined) return { kind: 'signed-out' };
+          onWait?.();
+          return patiently(refresh(session));
       }
     },
 

@@ -2,6 +2,7 @@
 // Kept honest by the store's messages: what they change is forgotten, and while they are not known to arrive nothing is kept at all.
 import { LRUCache } from 'lru-cache';
 import type { Store, StoreMessage } from '../store/store.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 import type { OpenedSession, VaultOutcome } from './opened-session.ts';
 
 /** However alive the messages are: what somebody changes in the store by hand shows after this. */
@@ -33,15 +34,29 @@ export function createNearCache(options: {
   store: Pick<Store, 'listening'>;
   maxEntries: number;
   now: () => number;
+  metrics: Pick<Metrics, 'nearCacheLookups' | 'nearCacheSessions'>;
 }): NearCache {
-  const { store, now } = options;
+  const { store, now, metrics } = options;
   const entries = new LRUCache<string, { session: OpenedSession; until: number }>({ max: options.maxEntries });
   const loads = new Map<string, Load>();
 
   // Nobody may ever ask for a session again, and tokens in clear are not to lie about until its place is needed.
   const sweeper = setInterval(() => {
     for (const [h, { until }] of entries.entries()) if (now() >= until) entries.delete(h);
+    report();
   }, sweepEveryMs).unref();
+
+  // Counted in plain numbers, since every call looks here.
+  let hits = 0;
+  let misses = 0;
+
+  function report(): void {
+    metrics.nearCacheLookups.inc({ outcome: 'hit' }, hits);
+    metrics.nearCacheLookups.inc({ outcome: 'miss' }, misses);
+    metrics.nearCacheSessions.set(entries.size);
+    hits = 0;
+    misses = 0;
+  }
 
   function keep(session: OpenedSession): void {
     if (!store.listening()) return;
@@ -72,12 +87,16 @@ export function createNearCache(options: {
     get(h) {
       const entry = entries.get(h);
       if (entry === undefined) return undefined;
-      if (now() < entry.until && store.listening()) return entry.session;
+      if (now() < entry.until && store.listening()) {
+        hits += 1;
+        return entry.session;
+      }
       entries.delete(h);
       return undefined;
     },
 
     load(h, read) {
+      misses += 1;
       const underWay = loads.get(h);
       if (underWay !== undefined) return underWay.outcome;
       const load: Load = { outcome: Promise.resolve({ kind: 'signed-out' }), overtaken: false };

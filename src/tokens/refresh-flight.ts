@@ -7,6 +7,7 @@ import { timeLimit } from '../oidc/time-limit.ts';
 import type { Tokens, TokenSet } from '../oidc/token-set.ts';
 import type { AttemptRef, BeginOutcome, CommitOutcome, LoadedRecord, Store, StoreMessage } from '../store/store.ts';
 import { StoreUnavailable } from '../store/store.ts';
+import type { Audit } from '../telemetry/audit.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { providerAway, type AccessTokenOutcome } from './access-token-outcome.ts';
@@ -23,6 +24,7 @@ export interface RefreshFlightOptions {
   now: () => number;
   randomId: () => string;
   metrics: Metrics;
+  audit: Audit;
   log: Logger;
 }
 
@@ -54,10 +56,7 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
     try {
       return await claim(session);
     } catch (cause) {
-      if (cause instanceof StoreUnavailable) {
-        metrics.storeErrors.inc();
-        return { kind: 'unavailable', error: storeAway(cause) };
-      }
+      if (cause instanceof StoreUnavailable) return { kind: 'unavailable', error: storeAway(cause) };
       log.error({ err: cause }, 'a refresh failed in a way that is a defect');
       return { kind: 'unavailable', error: new PosternError('internal_error', { cause }) };
     }
@@ -103,7 +102,6 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
         return await store.begin(attempt, attemptDeadlineMs);
       } catch (error) {
         if (!(error instanceof StoreUnavailable) || now() - startedAt > beginRetriesMs) throw error;
-        metrics.storeErrors.inc();
         await pause(storeRetryMs);
       }
     }
@@ -120,9 +118,11 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
         return settle(session, attempt, answer);
       case 'ended':
         metrics.refreshes.inc({ outcome: 'ended' });
+        tellFailure(session, answer);
         return endSession(session, attempt, takeover);
       case 'misconfigured':
         metrics.refreshes.inc({ outcome: 'misconfigured' });
+        tellFailure(session, answer);
         log.error(
           { err: answer.cause },
           'the provider refuses this client: nobody is logged out, but no token can be refreshed until the configuration is mended',
@@ -130,11 +130,16 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
         return giveUp(attempt, undefined);
       case 'unavailable':
         metrics.refreshes.inc({ outcome: 'unavailable' });
-        log.warn({ err: answer.cause }, 'a refresh got no usable answer from the provider');
+        tellFailure(session, answer);
         // Sent and unanswered: the provider may have rotated. The attempt stands until its deadline, and whoever comes then takes over.
         if (answer.sent && !answer.answered) return providerAway(attemptDeadlineMs - tokenCallMs);
         return giveUp(attempt, answer.retryAfterMs);
     }
+  }
+
+  function tellFailure({ h, record }: OpenedSession, answer: Exclude<RefreshOutcome, Refreshed>): void {
+    const [reason, cause] = answer.kind === 'ended' ? [answer.error, undefined] : [answer.kind, answer.cause];
+    options.audit('refresh_failed', { h, issuer: record.issuer, reason, cause });
   }
 
   async function askProvider(tokens: Tokens): Promise<RefreshOutcome> {
@@ -192,7 +197,6 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
       } catch (error) {
         if (!(error instanceof StoreUnavailable) || now() + session.offsetMs >= session.record.absoluteExpiresAt)
           throw error;
-        metrics.storeErrors.inc();
         await pause(storeRetryMs);
       }
     }
@@ -207,7 +211,6 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
     const ended = await store.endIf(attempt, 'revoked');
     switch (ended.kind) {
       case 'ended':
-        metrics.logouts.inc({ reason: 'revoked' });
         vault.ended(session.h, 'revoked');
         return { kind: 'signed-out' };
       case 'gone':

@@ -46,7 +46,7 @@ export interface TokenVaultOptions {
   registration: Pick<Config['provider'], 'issuer' | 'clientId'>;
   lifetimes: { idleMs: number; absoluteMs: number };
   /** Whether any route sends tokens on: then a session without a refresh token ends with its access token. */
-  tokensNeeded: boolean;
+  tokensNeeded: () => boolean;
   nearCache: { enabled: boolean; maxEntries: number };
   /** A session was ended by this process, store or no store: for what is open of it here. */
   onEnd: (h: string, reason: EndReason) => void;
@@ -61,14 +61,14 @@ export function createTokenVault(options: TokenVaultOptions): TokenVault {
   const { store, seal, hashOf, registration, lifetimes, now, metrics } = options;
   const failover = createFailoverMemory({ store, now });
   const { enabled, maxEntries } = options.nearCache;
-  const nearCache = enabled ? createNearCache({ store, maxEntries, now }) : undefined;
+  const nearCache = enabled ? createNearCache({ store, maxEntries, now, metrics }) : undefined;
   const open = createSessionOpener({ seal, registration, now, metrics });
   const sliding = new Set<string>();
 
   function absoluteMsFor(tokens: TokenSet): number {
     const limits = [lifetimes.absoluteMs];
     if (tokens.refreshToken === undefined) {
-      if (options.tokensNeeded && tokens.expiresInMs !== undefined) limits.push(tokens.expiresInMs);
+      if (options.tokensNeeded() && tokens.expiresInMs !== undefined) limits.push(tokens.expiresInMs);
     } else if (tokens.refreshExpiresInMs !== undefined) {
       limits.push(tokens.refreshExpiresInMs);
     }
@@ -80,7 +80,6 @@ export function createTokenVault(options: TokenVaultOptions): TokenVault {
     try {
       record = await store.load(h);
     } catch (cause) {
-      metrics.storeErrors.inc();
       return { kind: 'unavailable', cause };
     }
     // Asked again, because the logout may have come while the record was on its way.
@@ -101,12 +100,11 @@ export function createTokenVault(options: TokenVaultOptions): TokenVault {
 
   async function endInStore(h: string, reason: EndReason): Promise<'ended' | 'pending'> {
     try {
-      if (await store.end(h, reason)) metrics.logouts.inc({ reason });
+      await store.end(h, reason);
       failover.ended(h, reason, 'confirmed');
       return 'ended';
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) throw error;
-      metrics.storeErrors.inc();
       options.log.warn(
         { err: error },
         'a session was ended while the store is away: refused here, deletion is retried',
@@ -158,7 +156,7 @@ export function createTokenVault(options: TokenVaultOptions): TokenVault {
           record.now = storeNow;
           record.ttlMs = Math.min(record.idleMs, record.absoluteExpiresAt - storeNow);
         })
-        .catch(() => metrics.storeErrors.inc())
+        .catch(() => undefined)
         .finally(() => sliding.delete(h));
     },
 

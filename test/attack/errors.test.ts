@@ -38,6 +38,7 @@ beforeAll(async () => {
         { path: '/admin', upstream: api.url, require: { roles: ['admin'] } },
         { path: '/small', upstream: api.url, auth: 'none', limits: { body: '1b' } },
         { path: '/closed', upstream: 'http://127.0.0.1:9', auth: 'none' },
+        { path: '/socket', upstream: 'http://127.0.0.1:9', auth: 'none', websocket: true },
         { path: '/broken', upstream: broken.url, auth: 'none' },
         { path: '/step-up', upstream: stepUp.url, stepUp: { maxAge: true } },
         { path: '/silent', upstream: silent.url, auth: 'none', timeout: { headers: '1s' } },
@@ -163,6 +164,17 @@ const asPerson: Partial<Record<ErrorCode, () => Promise<BrowserAnswer>>> = {
 const asBytes: Partial<Record<ErrorCode, () => Promise<RawAnswer>>> = {
   bad_request: () => raw(['no header']),
   headers_too_large: () => raw([`X: ${'x'.repeat(40_000)}`]),
+  upgrade_required: () =>
+    raw(
+      [
+        `Origin: ${party.postern.publicUrl}`,
+        'Connection: Upgrade',
+        'Upgrade: websocket',
+        'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
+        'Sec-WebSocket-Version: 12',
+      ],
+      '/socket',
+    ),
 };
 
 /** A defect: nobody knows how to get it. What it looks like is in test/unit/login/endpoint-errors.test.ts. */
@@ -218,7 +230,7 @@ describe('for a person it is a page with the same status and code, and a way on 
   });
 });
 
-describe('for bytes that are no request it is problem+json too, and the end of the connection (ERR-01, ERR-02)', () => {
+describe('for bytes that are no request or a handshake it is problem+json too, and the end of the connection (ERR-01, ERR-02)', () => {
   test.each(Object.entries(asBytes))('%s', async (name, provoke) => {
     const code = name as ErrorCode;
     const answer = await provoke();
@@ -232,7 +244,7 @@ describe('for bytes that are no request it is problem+json too, and the end of t
     });
     expect(answer.status).toBe(status);
     expect(valuesOf(answer, 'x-content-type-options')).toEqual(['nosniff']);
-    expect(valuesOf(answer, 'connection')).toEqual(['close']);
+    expect(valuesOf(answer, 'connection')).toEqual([expect.stringMatching(/\bclose$/)]);
     expect(valuesOf(answer, 'content-type')).toEqual(['application/problem+json; charset=utf-8']);
     expect(answer.body).not.toMatch(insides);
   });

@@ -110,8 +110,16 @@ describe('what a stranger adds to the gateway’s words (HD-01, HD-02)', () => {
   });
 
   test('other spellings of the gateway’s words, and other gateways’ words, are not read', async () => {
-    const strange = ['X_Forwarded_Uri: /open', 'X-Original-URI: /open', 'X-Original-URL: /open', 'X-Rewrite-URL: /open'];
-    const answer = await ask({ signedIn: false, lines: [...strange, 'X_Forwarded_Method: GET', 'Forwarded: proto=https'] });
+    const strange = [
+      'X_Forwarded_Uri: /open',
+      'X-Original-URI: /open',
+      'X-Original-URL: /open',
+      'X-Rewrite-URL: /open',
+    ];
+    const answer = await ask({
+      signedIn: false,
+      lines: [...strange, 'X_Forwarded_Method: GET', 'Forwarded: proto=https'],
+    });
     expect([answer.status, isYes(answer)]).toEqual([401, false]);
   });
 
@@ -162,7 +170,16 @@ test.each([
 });
 
 test('nothing but the question is there: no login, no metrics, no API; and the question is not on the public listener (RT-16, SEC-02)', async () => {
-  for (const target of ['/', '/bff/session', '/bff/login', '/metrics', '/readyz', '/admin/sessions', '/api/x', '/forward-authx']) {
+  for (const target of [
+    '/',
+    '/bff/session',
+    '/bff/login',
+    '/metrics',
+    '/readyz',
+    '/admin/sessions',
+    '/api/x',
+    '/forward-authx',
+  ]) {
     const answer = await ask({ target });
     expect([target, answer.status, isYes(answer)]).toEqual([target, 400, false]);
   }

@@ -39,7 +39,10 @@ const authority = (): string => evil.url.replace('http://', '');
 /** A handshake with these header lines on top, in the order given; resolves when it is decided. */
 async function shake(lines: string[], path = '/ws', fields: HandshakeFields = {}): Promise<number> {
   const bytes = handshakeBytes(gate, path, { Cookie: cookie, ...fields });
-  const client = new Client(gate, Buffer.from(bytes.replace('\r\n\r\n', `\r\n${lines.join('\r\n')}\r\n\r\n`), 'latin1'));
+  const client = new Client(
+    gate,
+    Buffer.from(bytes.replace('\r\n\r\n', `\r\n${lines.join('\r\n')}\r\n\r\n`), 'latin1'),
+  );
   await until(() => client.answer.status > 0 || client.isGone);
   client.socket.destroy();
   return client.answer.status;
@@ -75,7 +78,12 @@ describe('what goes upstream with a handshake', () => {
     expect(await shake(spelled.map((name) => `${name}: evil`))).toBe(101);
     expect(everything()).not.toContain('evil');
     expect([received('x-user-id'), received('x-roles')]).toEqual([['alice'], ['user']]);
-    expect(await shake(claims.map((name) => `${name}: evil`), '/open')).toBe(101);
+    expect(
+      await shake(
+        claims.map((name) => `${name}: evil`),
+        '/open',
+      ),
+    ).toBe(101);
     expect([received('x-user-id'), received('x-roles')]).toEqual([[], []]);
   });
 
@@ -89,7 +97,13 @@ describe('what goes upstream with a handshake', () => {
   });
 
   test('no hop-by-hop field but the handshake’s own, each once (PRX-01)', async () => {
-    const lines = ['Keep-Alive: timeout=1', 'TE: trailers', 'Trailer: x', 'Proxy-Connection: x', 'HTTP2-Settings: AAMA'];
+    const lines = [
+      'Keep-Alive: timeout=1',
+      'TE: trailers',
+      'Trailer: x',
+      'Proxy-Connection: x',
+      'HTTP2-Settings: AAMA',
+    ];
     expect(await shake([...lines, 'Connection: HTTP2-Settings, x-hop', 'X-Hop: 1'])).toBe(101);
     for (const name of ['keep-alive', 'te', 'trailer', 'proxy-connection', 'http2-settings', 'x-hop']) {
       expect([name, received(name)]).toEqual([name, []]);
@@ -117,12 +131,15 @@ describe('where a handshake goes', () => {
     '/WS',
     '/ws%00',
     '*',
-  ])('%s: nowhere, or to the route’s own upstream under the route’s own path (RT-13, BFF-12, TK-16)', async (template) => {
-    const status = await shake([], template.replaceAll('EVIL', authority()));
-    expect([101, 400, 404]).toContain(status);
-    expect([evil.connections, upstream.handshakes.length]).toEqual([0, status === 101 ? 1 : 0]);
-    for (const { url } of upstream.handshakes) expect(url).toMatch(/^\/(ws|v2)(\/|\?|$)/);
-  });
+  ])(
+    '%s: nowhere, or to the route’s own upstream under the route’s own path (RT-13, BFF-12, TK-16)',
+    async (template) => {
+      const status = await shake([], template.replaceAll('EVIL', authority()));
+      expect([101, 400, 404]).toContain(status);
+      expect([evil.connections, upstream.handshakes.length]).toEqual([0, status === 101 ? 1 : 0]);
+      for (const { url } of upstream.handshakes) expect(url).toMatch(/^\/(ws|v2)(\/|\?|$)/);
+    },
+  );
 
   test.each(['X-Forwarded-Host', 'X-Original-URL', 'X-Rewrite-URL', 'X-Host', 'Forwarded', 'Location'])(
     'the header %s changes nothing about it (BFF-12, TK-16)',
@@ -132,10 +149,13 @@ describe('where a handshake goes', () => {
     },
   );
 
-  test.each([['X-Y: 1\r\nHost: EVIL'], ['Host: EVIL']])('a second Host is refused: %j (PRX-10, RT-07)', async (line) => {
-    expect(await shake([line.replace('EVIL', authority())])).toBe(421);
-    expect([evil.connections, upstream.handshakes.length]).toEqual([0, 0]);
-  });
+  test.each([['X-Y: 1\r\nHost: EVIL'], ['Host: EVIL']])(
+    'a second Host is refused: %j (PRX-10, RT-07)',
+    async (line) => {
+      expect(await shake([line.replace('EVIL', authority())])).toBe(421);
+      expect([evil.connections, upstream.handshakes.length]).toEqual([0, 0]);
+    },
+  );
 });
 
 test.each([
@@ -145,12 +165,19 @@ test.each([
   ['two upgrades', ['Upgrade: h2c']],
   ['a NUL', ['X: a\0b']],
   ['an old protocol', []],
-])('a handshake with %s opens nothing, and what comes behind it is not served (WS-03, PRX-08, PX-14)', async (what, lines) => {
-  const behind = `GET /open/smuggled HTTP/1.1\r\nHost: ${gate.host}\r\n\r\n`;
-  const bytes = handshakeBytes(gate, '/ws', { Cookie: cookie }).replace('\r\n\r\n', `\r\n${lines.join('\r\n')}\r\n\r\n`);
-  const head = what === 'an old protocol' ? bytes.replace('HTTP/1.1', 'HTTP/1.0').replace('\r\n\r\n\r\n', '\r\n\r\n') : bytes;
-  const { text } = await exchange(gate.address, Buffer.from(head + behind + behind, 'latin1'));
-  expect(parseAnswers(text).map(({ status }) => status)).toEqual([400]);
-  expect(upstream.handshakes).toEqual([]);
-  expect(upstream.connections).toBe(0);
-});
+])(
+  'a handshake with %s opens nothing, and what comes behind it is not served (WS-03, PRX-08, PX-14)',
+  async (what, lines) => {
+    const behind = `GET /open/smuggled HTTP/1.1\r\nHost: ${gate.host}\r\n\r\n`;
+    const bytes = handshakeBytes(gate, '/ws', { Cookie: cookie }).replace(
+      '\r\n\r\n',
+      `\r\n${lines.join('\r\n')}\r\n\r\n`,
+    );
+    const head =
+      what === 'an old protocol' ? bytes.replace('HTTP/1.1', 'HTTP/1.0').replace('\r\n\r\n\r\n', '\r\n\r\n') : bytes;
+    const { text } = await exchange(gate.address, Buffer.from(head + behind + behind, 'latin1'));
+    expect(parseAnswers(text).map(({ status }) => status)).toEqual([400]);
+    expect(upstream.handshakes).toEqual([]);
+    expect(upstream.connections).toBe(0);
+  },
+);

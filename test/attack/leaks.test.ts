@@ -77,6 +77,9 @@ function journey(
     expect(findings(everywhere, { ...told, browser: receivedBy(browser, party) })).toEqual([]);
     expect(findings(elsewhere, told)).toEqual([]);
     expect(party.postern.log.length).toBeGreaterThan(2);
+    // A session's hash names its record in the store: the log has its handle in its place.
+    const hashes = stored.join('\n').match(/(?<=\{)[\w-]{43}(?=\})/g) ?? [];
+    expect(findings([...new Set(hashes)], { log: party.postern.log, operations })).toEqual([]);
   });
 }
 

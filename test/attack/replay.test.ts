@@ -41,7 +41,7 @@ beforeEach(async () => {
       now: () => clock,
       refreshTokens: (tokens) => {
         refreshes += 1;
-        const brought = { ...tokens, accessToken: `new-of-${String(tokens.claims['sub'])}`, expiresInMs: 3_600_000 };
+        const brought = { ...tokens, accessToken: `new-of-${tokens.claims['sub']}`, expiresInMs: 3_600_000 };
         return Promise.resolve({
           kind: 'refreshed',
           tokens: { ...brought, refreshExpiresInMs: undefined },
@@ -106,14 +106,20 @@ describe('the same call, byte for byte (TK-11, PRX-13)', () => {
   test.each<[how: string, lines: string[], body: string]>([
     ['with a length', [`Content-Length: ${inner.length}`], inner],
     ['in chunks', ['Transfer-Encoding: chunked'], `${inner.length.toString(16)}\r\n${inner}\r\n0\r\n\r\n`],
-    ['in chunks of one byte', ['Transfer-Encoding: chunked'], `${Array.from(inner, (byte) => `1\r\n${byte}\r\n`).join('')}0\r\n\r\n`],
+    [
+      'in chunks of one byte',
+      ['Transfer-Encoding: chunked'],
+      `${Array.from(inner, (byte) => `1\r\n${byte}\r\n`).join('')}0\r\n\r\n`,
+    ],
     ['asked for with Expect', ['Expect: 100-continue', `Content-Length: ${inner.length}`], inner],
     ['with a length that Connection names', ['Connection: content-length', `Content-Length: ${inner.length}`], inner],
   ])('a request within its body stays a body, twice: %s (PX-01, HD-04)', async (_how, lines, body) => {
     const cookie = await signIn();
     const sent = ['Connection: close', `Cookie: ${cookie}`, 'Authorization: Bearer evil', 'X-User-Id: evil', ...lines];
     const { answers } = await exchange(gate.address, bytesOf('POST', '/api/x?y=1', sent, body));
-    expect(answers.filter(({ status }) => status !== 100).map(({ status, body }) => [status, body])).toEqual([[200, inner]]);
+    expect(answers.filter(({ status }) => status !== 100).map(({ status, body }) => [status, body])).toEqual([
+      [200, inner],
+    ]);
     expect(upstream.requests.map((seen) => [seen.target, seen.body.toString(), seen.headers.authorization])).toEqual([
       ['/api/x?y=1', inner, `Bearer ${accessToken}`],
       ['/api/x?y=1', inner, 'Bearer new-of-alice'],
@@ -132,7 +138,12 @@ describe('the same call, byte for byte (TK-11, PRX-13)', () => {
   test('calls behind it on the same connection are answered after it, in their order, each once', async () => {
     const cookie = await signIn();
     const one = (mark: string, last = false) =>
-      bytesOf('POST', `/api/${mark}`, [`Cookie: ${cookie}`, ...(last ? ['Connection: close'] : []), 'Content-Length: 1'], mark);
+      bytesOf(
+        'POST',
+        `/api/${mark}`,
+        [`Cookie: ${cookie}`, ...(last ? ['Connection: close'] : []), 'Content-Length: 1'],
+        mark,
+      );
     const { answers } = await exchange(gate.address, Buffer.concat([one('1'), one('2'), one('3', true)]));
     expect(answers.map(({ status, body }) => [status, body])).toEqual([
       [200, '1'],
@@ -146,7 +157,9 @@ describe('the same call, byte for byte (TK-11, PRX-13)', () => {
     const cookie = await signIn();
     expect((await call('/small', { cookie, method: 'POST', body: Buffer.alloc(1_025) })).status).toBe(413);
     expect([upstream.requests.length, refreshes]).toEqual([0, 0]);
-    expect((await call('/small', { cookie, method: 'POST', body: Buffer.alloc(1_024), chunked: true })).status).toBe(200);
+    expect((await call('/small', { cookie, method: 'POST', body: Buffer.alloc(1_024), chunked: true })).status).toBe(
+      200,
+    );
     expect(upstream.requests.map(({ body }) => body.length)).toEqual([1_024, 1_024]);
   });
 });

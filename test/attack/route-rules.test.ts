@@ -106,7 +106,10 @@ describe('a claim in a header is said by us alone (PRX-06, HD-01, HD-03)', () =>
     ['under their own names', names.map((name) => `${name}: evil`)],
     ['twice', names.flatMap((name) => [`${name}: evil`, `${name}: evil`])],
     ['in other cases', names.flatMap((name) => [`${name.toUpperCase()}: evil`, `${name.toLowerCase()}: evil`])],
-    ['with underscores', names.flatMap((name) => [`${name.replaceAll('-', '_')}: evil`, `${name.replace('-', '_')}: evil`])],
+    [
+      'with underscores',
+      names.flatMap((name) => [`${name.replaceAll('-', '_')}: evil`, `${name.replace('-', '_')}: evil`]),
+    ],
     ['named in Connection, so that a next hop drops ours', [`Connection: ${names.join(', ')}`]],
     ['named in Connection and sent', [`Connection: ${names.join(', ')}`, ...names.map((name) => `${name}: evil`)]],
     ['in a trailer', ['Trailer: X-User-Id', 'TE: trailers']],
@@ -156,7 +159,10 @@ describe('a body beyond the limit (DL-06, PRX-08)', () => {
 
   test.each([
     ['in one chunk', (bytes: string) => `${bytes.length.toString(16)}\r\n${bytes}\r\n0\r\n\r\n`],
-    ['in chunks of one byte', (bytes: string) => Array.from(bytes, (byte) => `1\r\n${byte}\r\n`).join('') + '0\r\n\r\n'],
+    [
+      'in chunks of one byte',
+      (bytes: string) => Array.from(bytes, (byte) => `1\r\n${byte}\r\n`).join('') + '0\r\n\r\n',
+    ],
     ['in chunks with extensions', (bytes: string) => `${bytes.length.toString(16)};a=b\r\n${bytes}\r\n0;c\r\n\r\n`],
   ])('that does not say so is cut off: the upstream never takes it for a whole one (%s)', async (_how, chunked) => {
     const body = chunked(smuggled() + 'x'.repeat(3_000));
@@ -170,7 +176,11 @@ describe('a body beyond the limit (DL-06, PRX-08)', () => {
 
   test('whose length is no number is refused as what it is', async () => {
     for (const length of ['1e3', '0x400', '1025 ', '+1025', '1025, 1025', ' 99999999999999999999']) {
-      const answers = await answersTo('/small', { method: 'POST', lines: [`Content-Length: ${length}`, 'Connection: close'], body: 'x'.repeat(1025) });
+      const answers = await answersTo('/small', {
+        method: 'POST',
+        lines: [`Content-Length: ${length}`, 'Connection: close'],
+        body: 'x'.repeat(1025),
+      });
       expect([length, answers.every(({ status }) => status === 400 || status === 413)]).toEqual([length, true]);
     }
     expect(upstream.requests).toEqual([]);
@@ -178,7 +188,9 @@ describe('a body beyond the limit (DL-06, PRX-08)', () => {
 });
 
 test('what a route sets for the upstream cannot be taken away or doubled by the client (HD-03)', async () => {
-  const answer = await send('/told', { lines: ['Connection: via, x-forwarded-host, x-request-id', `Cookie: ${cookie}`] });
+  const answer = await send('/told', {
+    lines: ['Connection: via, x-forwarded-host, x-request-id', `Cookie: ${cookie}`],
+  });
   expect(answer.status).toBe(200);
   for (const name of ['via', 'x-forwarded-host', 'x-request-id', 'authorization']) {
     expect([name, upstream.last.rawHeaders.filter(([key]) => key.toLowerCase() === name).length]).toEqual([name, 1]);

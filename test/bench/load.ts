@@ -13,6 +13,8 @@ export interface Load {
   headers: Readonly<Record<string, string>>;
   /** What every answer must have. */
   status: number;
+  /** How many are kept busy, if not as many as for everybody. */
+  connections?: number;
 }
 
 /** What wrk-report.lua and load-generator.ts print. */
@@ -40,15 +42,15 @@ export async function applyLoad(load: Load, seconds: number): Promise<LoadReport
   return report;
 }
 
-function commandFor({ url, headers }: Load, seconds: number): [string, string[]] {
+function commandFor({ url, headers, connections: busy = connections }: Load, seconds: number): [string, string[]] {
   if (loadGenerator === 'wrk') {
     const script = join(import.meta.dirname, 'wrk-report.lua');
-    const size = ['-t', '1', '-c', String(connections), '-d', `${seconds}s`];
+    const size = ['-t', '1', '-c', String(busy), '-d', `${seconds}s`];
     return [
       'wrk',
       [...size, '-s', script, ...Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]), url],
     ];
   }
   const script = join(import.meta.dirname, 'load-generator.ts');
-  return [process.execPath, [script, JSON.stringify({ url, headers, seconds, connections })]];
+  return [process.execPath, [script, JSON.stringify({ url, headers, seconds, connections: busy })]];
 }

@@ -11,6 +11,7 @@ import { freePort } from '../support/free-port.ts';
 import { baseConfig, newSessionKey, register } from '../support/postern.ts';
 import type { RealProvider } from '../support/real-provider.ts';
 import { signIn } from '../support/signed-in.ts';
+import { connections } from './load.ts';
 import type { Child, Cpus } from './processes.ts';
 import { startProcess } from './processes.ts';
 import type { Running } from './variants.ts';
@@ -128,6 +129,17 @@ export async function startPosternVariants(options: PosternOptions): Promise<Pos
     redisUncached: await startSignedIn('Postern, Redis, no near cache', options, { redis, session: uncached }),
     withoutSession: { variants: [open, refused], stop: cached.stop },
   };
+}
+
+const workers = 2;
+
+/** With two workers on the one CPU that a proxy under load has: the work is compared, not the speed. So each worker gets the connections that else the one process has. */
+export async function startPosternWorkers(options: PosternOptions): Promise<Running> {
+  const { variants, stop } = await startSignedIn(`Postern, Redis, ${workers} workers`, options, {
+    redis: { url: options.redisUrl },
+    workers,
+  });
+  return { variants: variants.map((variant) => ({ ...variant, connections: workers * connections })), stop };
 }
 
 async function startSignedIn(name: string, options: PosternOptions, overrides: ConfigInput): Promise<Running> {

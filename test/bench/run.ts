@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startRealProvider } from '../support/real-provider.ts';
 import { startRedis } from '../support/redis.ts';
+import { measureFootprint } from './footprint.ts';
 import { connections, loadGenerator } from './load.ts';
 import { measureInPairs } from './paired-rounds.ts';
 import type { Schedule } from './paired-rounds.ts';
-import { buildPostern, startPosternVariants } from './postern.ts';
+import { buildPostern, startPosternVariants, startPosternWorkers } from './postern.ts';
 import { divideCpus, startScript } from './processes.ts';
 import { createRedisMeter } from './redis-cost.ts';
 import { measureRefreshBursts } from './refresh-burst.ts';
@@ -20,13 +21,14 @@ import { measureStarts } from './starts.ts';
 import { checkAnswer, startBare, startNginx, startObviousBuild } from './variants.ts';
 import type { Running } from './variants.ts';
 
-const usage = `npm run bench -- [--quick] [--sizing | --json FILE]
+const usage = `npm run bench -- [--quick] [--sizing | --footprint | --json FILE]
   --quick      the essential variants, in about a minute; for a first look, not for a claim
   --sizing     instead of all that, the memory that sessions take
+  --footprint  instead of all that, what a container takes: image, start, memory at rest
   --json FILE  where the figures go; a new file in the temporary directory unless given`;
 
 interface Extent extends Schedule {
-  /** nginx, http.request, auth: none and 401 as well. */
+  /** nginx, http.request, workers, auth: none and 401 as well. */
   allVariants: boolean;
   starts: number;
   /** How slow the token endpoint is, one refresh burst for each. */
@@ -119,13 +121,14 @@ async function startVariants({ placement, build, provider, redis, upstreamUrl }:
   const bare = await startBare(cpus, upstreamUrl);
   Object.values(bare).forEach(keep);
   const obvious = keep(await startObviousBuild(cpus, upstreamUrl, redis.url));
-  const postern = await startPosternVariants({ cpus, build, provider, upstreamUrl, redisUrl: redis.url });
+  const posternOptions = { cpus, build, provider, upstreamUrl, redisUrl: redis.url };
+  const postern = await startPosternVariants(posternOptions);
   Object.values(postern).forEach(keep);
   const compared: Running[] = [obvious, postern.memory, postern.redis, postern.redisUncached];
   if (all) {
     const nginx = await startNginx(cpus, upstreamUrl);
     compared.unshift(bare.httpRequest, ...(nginx === undefined ? [] : [keep(nginx)]));
-    compared.push(postern.withoutSession);
+    compared.push(keep(await startPosternWorkers(posternOptions)), postern.withoutSession);
   }
   return { baseline: bare.baseline.variants[0]!, compared };
 }
@@ -151,7 +154,7 @@ function progress(text: string): void {
 function readOptions() {
   try {
     const flag = { type: 'boolean', default: false } as const;
-    return parseArgs({ options: { quick: flag, sizing: flag, json: { type: 'string' } } }).values;
+    return parseArgs({ options: { quick: flag, sizing: flag, footprint: flag, json: { type: 'string' } } }).values;
   } catch (error) {
     console.error(`${(error as Error).message}\n${usage}`);
     process.exit(64);
@@ -161,6 +164,8 @@ function readOptions() {
 const options = readOptions();
 if (options.sizing) {
   await measureSizing(options.quick ? { sessions: 10_000, opened: 10_000 } : { sessions: 100_000, opened: 20_000 });
+} else if (options.footprint) {
+  await measureFootprint(options.quick ? { starts: 1, restSeconds: 5 } : { starts: 5, restSeconds: 10 });
 } else {
   if (process.platform !== 'linux') {
     console.error('CPU time is read from /proc: the benchmark runs on Linux only');

@@ -90,7 +90,7 @@ export async function openTypicalSessions(options: { url: string; nearCacheEntri
     hashOf,
     registration: { issuer, clientId },
     lifetimes: { idleMs: idleSeconds * 1000, absoluteMs: absoluteSeconds * 1000 },
-    tokensNeeded: true,
+    tokensNeeded: () => true,
     nearCache: { enabled: true, maxEntries: nearCacheEntries },
     onEnd: () => undefined,
     onHeldEnd: () => undefined,

@@ -49,12 +49,23 @@ function expectProtected(what: string, answer: RawAnswer, { isApp = false } = {}
   expect([what, policy]).toEqual([what, expect.stringMatching(/object-src 'none'/)]);
   expect([what, policy]).toEqual([what, expect.stringMatching(/base-uri '(none|self)'/)]);
   expect([what, valueOf(answer, 'x-content-type-options')]).toEqual([what, 'nosniff']);
-  expect([what, valueOf(answer, 'referrer-policy')]).toEqual([what, expect.stringMatching(/^(no-referrer|same-origin|strict-origin.*)$/)]);
+  expect([what, valueOf(answer, 'referrer-policy')]).toEqual([
+    what,
+    expect.stringMatching(/^(no-referrer|same-origin|strict-origin.*)$/),
+  ]);
   expect([what, valueOf(answer, 'cross-origin-resource-policy')]).toEqual([what, 'same-origin']);
   expect([what, valueOf(answer, 'cross-origin-opener-policy')]).toEqual([what, 'same-origin']);
-  expect([what, Number(/max-age=(\d+)/.exec(valueOf(answer, 'strict-transport-security'))?.[1])]).toEqual([what, expect.any(Number)]);
-  expect(Number(/max-age=(\d+)/.exec(valueOf(answer, 'strict-transport-security'))?.[1])).toBeGreaterThanOrEqual(31_536_000);
-  expect([what, valueOf(answer, 'cache-control')]).toEqual([what, isApp ? expect.stringContaining('no-cache') : 'no-store']);
+  expect([what, Number(/max-age=(\d+)/.exec(valueOf(answer, 'strict-transport-security'))?.[1])]).toEqual([
+    what,
+    expect.any(Number),
+  ]);
+  expect(Number(/max-age=(\d+)/.exec(valueOf(answer, 'strict-transport-security'))?.[1])).toBeGreaterThanOrEqual(
+    31_536_000,
+  );
+  expect([what, valueOf(answer, 'cache-control')]).toEqual([
+    what,
+    isApp ? expect.stringContaining('no-cache') : 'no-store',
+  ]);
   for (const name of ['server', 'x-powered-by', 'access-control-allow-origin']) {
     expect([what, name, valuesOf(answer, name)]).toEqual([what, name, []]);
   }
@@ -65,11 +76,21 @@ test.each(endpointsOfApp().map((row) => row.split(' ') as [method: string, path:
   async (method, path) => {
     const target = path.replace(/:\w+/, 'x');
     const strangers = ['Origin: https://evil.test', 'Sec-Fetch-Site: cross-site'];
-    for (const lines of [page, call, [], strangers, [...call, `Cookie: ${cookie.replace(/.$/, 'x')}`], [...strangers, `Cookie: ${cookie}`]]) {
+    for (const lines of [
+      page,
+      call,
+      [],
+      strangers,
+      [...call, `Cookie: ${cookie.replace(/.$/, 'x')}`],
+      [...strangers, `Cookie: ${cookie}`],
+    ]) {
       for (const asked of [method, 'PUT', 'HEAD']) {
         // A stream of events does not end by itself, and is looked at in its own tests.
         if (path === '/bff/events' && lines === call && asked === 'GET') continue;
-        const answer = await send(`${asked} ${target}`, [...lines, ...(asked === 'GET' || asked === 'HEAD' ? [] : ['Content-Length: 0'])]);
+        const answer = await send(`${asked} ${target}`, [
+          ...lines,
+          ...(asked === 'GET' || asked === 'HEAD' ? [] : ['Content-Length: 0']),
+        ]);
         // What is framed by the provider is framed by it alone.
         if (target !== '/bff/frontchannel-logout') expectProtected(`${asked} ${target} ${answer.status}`, answer);
       }
@@ -90,7 +111,16 @@ test('what is refused before anybody has looked at it, and what is refused last 
     ['a method that is not taken', 405, await send('DELETE /api/x', [...call, `Cookie: ${cookie}`])],
     ['a tunnel', 405, await send('CONNECT evil.test:443', [])],
     ['a file that is not there', 404, await send('GET /nothing.js', call)],
-    ['a handshake from elsewhere', 403, (await exchange(address, handshakeBytes({ ...party.postern }, '/api/x', { Origin: 'https://evil.test', Host: host }))).answers[0]!],
+    [
+      'a handshake from elsewhere',
+      403,
+      (
+        await exchange(
+          address,
+          handshakeBytes({ ...party.postern }, '/api/x', { Origin: 'https://evil.test', Host: host }),
+        )
+      ).answers[0]!,
+    ],
     ['a question without a subject', 400, await send('GET /', [], { on: party.postern.forwardAuthUrl! })],
   ];
   for (const [what, status, answer] of refused) {

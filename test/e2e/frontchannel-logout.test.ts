@@ -7,7 +7,9 @@ import { appDirectory } from '../support/shop.ts';
 import { until } from '../support/until.ts';
 
 const embed = (page: Page, src: string): Promise<void> =>
-  page.evaluate((url) => void document.body.append(Object.assign(document.createElement('iframe'), { src: url })), src);
+  page.evaluate((url) => {
+    document.body.append(Object.assign(document.createElement('iframe'), { src: url }));
+  }, src);
 
 test('a frame on the provider’s page ends the session on the server, and no other; a frame that knows no sid ends none (FCL-03, FCL-04)', async () => {
   await using party = await startRelyingParty({

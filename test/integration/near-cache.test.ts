@@ -48,7 +48,7 @@ async function startReplica(port: number): Promise<Replica> {
     nearCache: { enabled: true, maxEntries: 10_000 },
     onEnd: () => undefined,
     onHeldEnd: () => undefined,
-    tokensNeeded: true,
+    tokensNeeded: () => true,
     now,
     metrics: createMetrics(),
     log: createLogger({ level: 'error', access: false, format: 'json' }, { write: () => undefined }),

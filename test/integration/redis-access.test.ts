@@ -121,6 +121,16 @@ describe('an ACL user', () => {
     await until(() => store.listening());
   });
 
+  test('that may not read the records has an outage, and nobody is signed out (ST-03)', async () => {
+    await makeAclUser([redis]);
+    const store = open({ url: redis.url, ...aclUser });
+    await until(isUp(store));
+    await redis.command('ACL', 'SETUSER', aclUser.username, '-hmget');
+    await expect(store.load('h')).rejects.toThrow(StoreUnavailable);
+    await redis.command('ACL', 'SETUSER', aclUser.username, '+hmget');
+    expect(await store.load('h')).toBeNull();
+  });
+
   test('that may not hear the messages is told of once, and hears them as soon as it may (SES-16)', async () => {
     await makeAclUser([redis]);
     await redis.command('ACL', 'SETUSER', aclUser.username, 'resetchannels');

@@ -358,6 +358,18 @@ describe('what stands in Redis', () => {
   });
 });
 
+test('what is asked at the same time goes to Redis in one write', async () => {
+  const store = open();
+  await store.put(h, login);
+  const reads = async () =>
+    Number(/total_reads_processed:(\d+)/.exec(String(await redis.command('INFO', 'stats')))?.[1]);
+  await store.load(h);
+  const before = await reads();
+  await Promise.all(Array.from({ length: 1_000 }, () => store.load(h)));
+  // The server takes at most 16 KB at a time, and ticks are among them.
+  expect((await reads()) - before).toBeLessThan(30);
+});
+
 describe('messages', () => {
   test('of other processes arrive, of one database as of another', async () => {
     const [here, there] = [open(), open()];

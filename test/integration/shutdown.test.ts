@@ -5,10 +5,11 @@ import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { openEvents } from '../support/event-stream.ts';
 import { freePort } from '../support/free-port.ts';
 import { baseConfig, register, startPostern, startPosternProcess } from '../support/postern.ts';
-import type { PosternProcess } from '../support/postern.ts';
+import type { ConfigInput, PosternProcess } from '../support/postern.ts';
 import { connect, parseAnswers, valuesOf } from '../support/raw-client.ts';
 import { startRealProvider } from '../support/real-provider.ts';
 import type { RealProvider } from '../support/real-provider.ts';
+import { startRedis } from '../support/redis.ts';
 import { signIn } from '../support/signed-in.ts';
 import { openSocket } from '../support/socket-client.ts';
 import { SocketUpstream } from '../support/socket-upstream.ts';
@@ -30,12 +31,13 @@ afterAll(async () => {
   await Promise.all([provider.close(), api.stop(), sockets.stop()]);
 });
 
-async function startOne(): Promise<PosternProcess> {
+async function startOne(overrides: ConfigInput = {}): Promise<PosternProcess> {
   const config = baseConfig(await freePort(), provider, {
     routes: [
       { path: '/api', upstream: api.url },
       { path: '/ws', upstream: sockets.url, websocket: true },
     ],
+    ...overrides,
   });
   register(provider, String(config['publicUrl']));
   return startPosternProcess(config);
@@ -71,6 +73,48 @@ test('calls under way are answered in full, streams and sockets are closed, nobo
   } finally {
     await postern.stop();
   }
+});
+
+test.each([1, 2])(
+  'after SIGTERM it says that it is not ready, and serves on until those in front have noticed (%i workers; ST-20)',
+  async (workers) => {
+    await using redis = await startRedis();
+    const postern = await startOne({ workers, redis: { url: redis.url }, shutdown: { delay: '2s' } });
+    try {
+      const alice = await signIn(postern, provider);
+      const events = await openEvents(alice, postern);
+      const readyStatus = async (): Promise<number> => (await fetch(`${postern.operationsUrl}/readyz`)).status;
+      await until(async () => (await readyStatus()) === 200);
+      const from = performance.now();
+      postern.signal('SIGTERM');
+      await until(async () => (await readyStatus()) === 503, 1_000);
+      await until(async () => (await alice.call('/api/x')).headers['connection'] === 'close', 1_000);
+      expect([(await alice.call('/api/x')).status, events.endedAt]).toEqual([200, undefined]);
+      await events.ended();
+      expect(events.endedAt! - from).toBeGreaterThan(1_900);
+      expect(await postern.exitCode).toBe(0);
+    } finally {
+      await postern.stop();
+    }
+  },
+);
+
+test('SIGINT, as a person at a terminal sends it, waits for nobody in front', async () => {
+  const postern = await startOne({ shutdown: { delay: '1m' } });
+  const from = performance.now();
+  postern.signal('SIGINT');
+  expect(await postern.exitCode).toBe(0);
+  expect(performance.now() - from).toBeLessThan(10_000);
+  await postern.stop();
+});
+
+test.each(['SIGTERM', 'SIGINT'] as const)('a second signal, here %s, ends it at once', async (second) => {
+  const postern = await startOne({ shutdown: { delay: '1m' } });
+  postern.signal('SIGTERM');
+  await until(() => postern.output.some((line) => line.includes('"msg":"draining"')));
+  postern.signal(second);
+  expect(await postern.exitCode).toBeNull();
+  await postern.stop();
 });
 
 test('an API that never answers keeps it from ending for the grace time and no longer (ST-20)', async () => {

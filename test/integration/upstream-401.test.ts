@@ -182,7 +182,7 @@ describe('no refresh is started', () => {
     expect(received()).toHaveLength(2);
   });
 
-  test('by an API that answers 401 to everything: three new tokens are refused, then it is left alone for five minutes', async () => {
+  test('by an API that answers 401 to everything: three new tokens are refused, then it is left alone for five minutes (PRX-13)', async () => {
     refuseAll();
     const ask = async (path: string): Promise<number> => {
       clock += minute;
@@ -230,7 +230,7 @@ describe('what is replayed', () => {
   });
 
   test.each([false, true])(
-    'is no body over 64 KB, but the next call has the new token; chunked: %j',
+    'is no body over 64 KB, but the next call has the new token; chunked: %j (PRX-13)',
     async (chunked) => {
       const body = randomBytes(64 * 1024 + 1);
       const answer = await call('/api', { cookie, method: 'PUT', body, chunked });

@@ -71,7 +71,7 @@ test('a logout closes the sockets on every replica within a second, and the same
   await until(() => upstream.connections === 0);
 });
 
-test('a token refresh closes none, and a handshake carries the newest token; a revocation at the provider closes all', async () => {
+test('a token refresh closes none, and a handshake carries the newest token; a revocation at the provider closes all (CS-13)', async () => {
   const alice = await signIn(near, provider);
   const clients = await everywhere(alice.cookie);
   const first = upstream.last.request.headers.authorization;
@@ -97,7 +97,7 @@ test('a new login in the same browser closes the sockets of its old session with
   for (const client of await everywhere(cookieOf(browser))) client.close();
 });
 
-test('a session that nobody uses ends, and its sockets with it, on whichever replica they are', async () => {
+test('a session that nobody uses ends, and its sockets with it, on whichever replica they are (CS-13)', async () => {
   const alice = await signIn(near, provider);
   // As if the minute had nearly passed.
   for (const key of (await redis.command('KEYS', 'postern:{*:tokens')) as string[]) {

@@ -111,7 +111,7 @@ test('operators see one Postern: counts of all workers are added up, and a sessi
       expect(await metricOf(postern, 'postern_degraded{part="workers"}')).toBe(0);
       expect(await readiness(postern)).toEqual({
         status: 200,
-        body: { status: 'ready', parts: { store: 'up', provider: 'up', workers: 'up' } },
+        body: { status: 'ready', parts: { store: 'up', provider: 'up', configuration: 'up', workers: 'up' } },
       });
 
       const callAll = () => Promise.all(Array.from({ length: 8 }, () => alice.call('/api/x')));

@@ -17,8 +17,10 @@ import { createWebSockets } from '../../src/proxy/websocket.ts';
 import { startServer } from '../../src/server.ts';
 import { createStreams } from '../../src/session/streams.ts';
 import { createSessionCookie, hashOf } from '../../src/session/cookie.ts';
+import { handleOf } from '../../src/session/handles.ts';
 import { createMemoryStore } from '../../src/store/memory.ts';
 import { StoreUnavailable } from '../../src/store/store.ts';
+import { createAudit } from '../../src/telemetry/audit.ts';
 import { createLogger } from '../../src/telemetry/log.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { createAccessTokens } from '../../src/tokens/access-token.ts';
@@ -77,6 +79,7 @@ export async function startGate(overrides: Record<string, unknown>, world: GateW
   const log: string[] = [];
   const logger = createLogger(config.log, { write: (line: string) => void log.push(line) });
   const metrics = createMetrics();
+  const audit = createAudit({ log: logger, handleOf });
   const { publicUrl } = config;
   const cookie = createSessionCookie({
     publicUrl,
@@ -107,7 +110,7 @@ export async function startGate(overrides: Record<string, unknown>, world: GateW
     nearCache: { enabled: false, maxEntries: 1 },
     onEnd: (h, reason) => streams.endAll(h, reason),
     onHeldEnd: () => undefined,
-    tokensNeeded: true,
+    tokensNeeded: () => true,
     now,
     metrics,
     log: logger,
@@ -120,6 +123,7 @@ export async function startGate(overrides: Record<string, unknown>, world: GateW
     now,
     randomId: () => randomBytes(16).toString('base64url'),
     metrics,
+    audit,
     log: logger,
   });
   const connections = createUpstreamConnections({ log: logger });
@@ -161,16 +165,19 @@ export async function startGate(overrides: Record<string, unknown>, world: GateW
     connections,
     streams,
     securityHeaders: securityHeaders.proxied,
+    now,
     sendProblem,
     metrics,
     log: logger,
   });
   const server = await startServer({
-    config,
     metrics,
     log: logger,
     monotonicNow: () => performance.now(),
-    app: {
+    states: () => ({ store: 'up', provider: 'up' }),
+    generation: {
+      config,
+      audit,
       begin: createRequestContexts({
         trusted: config.trustedProxies,
         randomId: randomUUID,
@@ -185,9 +192,10 @@ export async function startGate(overrides: Record<string, unknown>, world: GateW
       sendProblem,
       rawProblem: (code) => rawProblem(code, randomUUID()),
       admin: undefined,
+    },
+    parts: {
       started: () => true,
-      parts: () => ({ store: 'up', provider: 'up' }),
-      closeStreams: () => streams.drain(),
+      streams,
       async close() {
         vault.close();
         connections.close();

@@ -34,21 +34,26 @@ const nginx: GatewayKind = {
       .replaceAll('postern:8080', postern)
       .replaceAll('postern:9091', decisions)
       .replaceAll('orders:8080', api);
-    return run(port, async (directory) => {
-      const places = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
-        (place) => `${place}_temp_path ${directory}/${place};`,
-      );
-      const file = join(directory, 'nginx.conf');
-      await writeFile(
-        file,
-        `daemon off; worker_processes 1; pid ${directory}/pid; error_log stderr crit;
-         events { worker_connections 256; }
-         http { access_log off; ${places.join(' ')} ${server} }`,
-      );
-      return ['nginx', '-e', 'stderr', '-c', file];
-    });
+    return startNginx(port, server);
   },
 };
+
+/** nginx with what stands in its http block. */
+export function startNginx(port: number, server: string): Promise<Gateway> {
+  return run(port, async (directory) => {
+    const places = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+      (place) => `${place}_temp_path ${directory}/${place};`,
+    );
+    const file = join(directory, 'nginx.conf');
+    await writeFile(
+      file,
+      `daemon off; worker_processes 1; pid ${directory}/pid; error_log stderr crit;
+       events { worker_connections 256; }
+       http { access_log off; ${places.join(' ')} ${server} }`,
+    );
+    return ['nginx', '-e', 'stderr', '-c', file];
+  });
+}
 
 const caddy: GatewayKind = {
   name: 'Caddy',

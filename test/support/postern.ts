@@ -7,10 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { once } from 'node:events';
-import { createApp } from '../../src/app.ts';
+import { createGeneration } from '../../src/app.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { createConfigSchema } from '../../src/config/schema.ts';
 import { createReadSecret } from '../../src/config/read-secret.ts';
+import { createParts } from '../../src/parts.ts';
 import { startServer } from '../../src/server.ts';
 import { createLogger } from '../../src/telemetry/log.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
@@ -69,6 +70,8 @@ export function baseConfig(port: number, registration: Registration, overrides: 
     },
     session: { keys: [newSessionKey()] },
     log: { level: 'trace', format: 'json' },
+    // Nobody stands in front who would have to notice first.
+    shutdown: { delay: '0s' },
     ...overrides,
   };
 }
@@ -95,8 +98,15 @@ export async function startPostern(
   const metrics = createMetrics();
   const ring = createKeyRing({ keys: config.session.keys.map((key) => key.reveal()), now: keyClock });
   const keyFiles = followKeyFiles({ config, ring, metrics, log: logger });
-  const app = createApp({ config, ring, log: logger, metrics });
-  const server = await startServer({ config, app, log: logger, metrics, monotonicNow: () => performance.now() });
+  const parts = createParts({ config, ring, log: logger, metrics });
+  const server = await startServer({
+    generation: createGeneration(config, parts),
+    parts,
+    states: () => parts.states(),
+    log: logger,
+    metrics,
+    monotonicNow: () => performance.now(),
+  });
   return {
     publicUrl: config.publicUrl,
     address: server.publicAddress,

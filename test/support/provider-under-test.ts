@@ -42,6 +42,7 @@ export function connectTo(op: TestProvider, options: ConnectOptions = {}): Provi
     now: Date.now,
     wallNow: rest.now ?? Date.now,
     random: randomBytes,
+    observer: { called: () => undefined, breaker: () => undefined },
     log: pino({ level: 'trace' }, { write: (line: string) => void logLines.push(line) }),
     ...rest,
   });

@@ -63,6 +63,7 @@ const owners: Record<string, string[]> = {
   'lru-cache': ['tokens'],
   pino: ['telemetry'],
   'prom-client': ['telemetry'],
+  '@opentelemetry': ['telemetry'],
   yaml: ['config'],
   zod: ['config'],
   'fastest-levenshtein': ['config'],

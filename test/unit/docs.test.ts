@@ -2,7 +2,9 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from '@jest/globals';
+import { logModules } from '../../src/config/log-schema.ts';
 import { errorCodes, statusOf, titleOf } from '../../src/errors.ts';
+import { auditEvents, fieldsOf } from '../../src/telemetry/audit.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { endpointsOf, endpointsOfApp } from '../support/documented-endpoints.ts';
 
@@ -43,6 +45,24 @@ test('the page of metrics has every metric that Postern registers, with its labe
     .filter(({ name }) => /^(postern|http)_/.test(name));
   expect(registered.length).toBeGreaterThan(10);
   expect(rows).toEqual(registered);
+});
+
+test('the page of logs has every audit event with the fields that it carries, and no other', () => {
+  const section = read('docs/logging-and-tracing.md').split('\n## Audit events\n')[1]!.split('\n## ')[0]!;
+  const rows = Array.from(section.matchAll(/^\| `(\w+)` +\| ([^|]*)\|/gm), ([, event, fields]) => [
+    event,
+    Array.from(fields!.matchAll(/`(\w+)`/g), ([, field]) => field),
+  ]);
+  const written = Object.entries(auditEvents).map(([event, { carries }]) => [
+    event,
+    carries.flatMap((fact) => [...fieldsOf[fact]]),
+  ]);
+  expect(rows).toEqual(written);
+});
+
+test('the page of logs has every module that can have a level of its own', () => {
+  const section = read('docs/logging-and-tracing.md').split('\n## The line of a request\n')[0]!;
+  expect(Array.from(section.matchAll(/^\| `(\w+)` /gm), ([, module]) => module)).toEqual(logModules);
 });
 
 test('the list of pages names every page of the documentation', () => {

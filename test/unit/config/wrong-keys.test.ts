@@ -80,7 +80,7 @@ constructor: 1
 `),
     ),
   ).toEqual([
-    'postern.yaml:1:1 __proto__: unknown key; allowed here: version, publicUrl, basePath, listen, tls, workers, operations, forwardAuth, trustedProxies, provider, session, redis, routes, spa, cookie, csrf, login, logout, limits, log, strictTransportSecurity, insecure',
-    'postern.yaml:2:1 constructor: unknown key; allowed here: version, publicUrl, basePath, listen, tls, workers, operations, forwardAuth, trustedProxies, provider, session, redis, routes, spa, cookie, csrf, login, logout, limits, log, strictTransportSecurity, insecure',
+    'postern.yaml:1:1 __proto__: unknown key; allowed here: version, publicUrl, basePath, listen, tls, workers, operations, shutdown, forwardAuth, trustedProxies, provider, session, redis, routes, spa, cookie, csrf, login, logout, limits, log, strictTransportSecurity, insecure',
+    'postern.yaml:2:1 constructor: unknown key; allowed here: version, publicUrl, basePath, listen, tls, workers, operations, shutdown, forwardAuth, trustedProxies, provider, session, redis, routes, spa, cookie, csrf, login, logout, limits, log, strictTransportSecurity, insecure',
   ]);
 });

@@ -96,6 +96,6 @@ test('an alias within its own anchor is refused like any wrong value', () => {
 
 test('merge keys belong to YAML 1.1, and are unknown keys here', () => {
   expect(complaintsAbout(rightSave('cookie: &cookie { name: shop }\nlog: { <<: *cookie }'))).toEqual([
-    'postern.yaml:2:8 log["<<"]: unknown key; allowed here: level, access, format',
+    'postern.yaml:2:8 log["<<"]: unknown key; allowed here: level, levels, access, format',
   ]);
 });

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
+import { createMetrics } from '../../../src/telemetry/metrics.ts';
 import { createNearCache } from '../../../src/tokens/near-cache.ts';
 import type { OpenedSession } from '../../../src/tokens/opened-session.ts';
 
@@ -35,7 +36,7 @@ function opened(h: string): OpenedSession {
 }
 
 test('tokens in clear that nobody asks for again are gone within six seconds, those in use stay', () => {
-  const cache = createNearCache({ store: { listening: () => true }, maxEntries: 10, now: () => Date.now() });
+  const cache = createNearCache({ store: { listening: () => true }, maxEntries: 10, now: () => Date.now(), metrics: createMetrics() });
   cache.keep(opened('idle'));
   jest.advanceTimersByTime(3_000);
   cache.keep(opened('used'));

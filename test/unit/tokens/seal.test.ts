@@ -66,6 +66,15 @@ test('after a key was added, what the old one sealed still opens, and new values
   expect(seal.open(alice, 1, sealed)).toBeNull();
 });
 
+test('a key that has left the ring opens nothing, not even what it has opened before (S-22, SEC-01)', () => {
+  const changing = createKeyRing({ keys: [oldKey], now: () => 0 });
+  const before = createTokenSeal(changing);
+  const sealed = before.seal(alice, 1, tokens);
+  expect(before.open(alice, 1, sealed)).toEqual(tokens);
+  changing.replace([newKey()]);
+  expect(before.open(alice, 1, sealed)).toBeNull();
+});
+
 test('the same tokens never seal to the same value twice', () => {
   expect(seal.seal(alice, 1, tokens)).not.toBe(seal.seal(alice, 1, tokens));
 });

@@ -1,0 +1,92 @@
+// The audit events: what somebody who answers for security wants to find again, under names that stay (OWASP ASVS 5.0 V16.3).
+// This is the one list of them; docs/logging-and-tracing.md explains each. A session is told by its handle, which opens nothing, and never by its hash.
+import type { Logger } from './log.ts';
+
+/** What an event can be told of, and which fields of the line that makes. */
+interface Facts {
+  /** Whose request it was. */
+  request: { readonly requestId: string; readonly clientAddress: string };
+  /** The session, by the hash of its id, if there was one. */
+  h: string | undefined;
+  issuer: string;
+  /** Why, in a word of ours, or the error code of the provider. */
+  reason: string;
+  /** The configured route. */
+  route: string;
+  /** How many sessions. */
+  sessions: number;
+  /** What is wrong with a configuration, a line each: it names keys and files, and quotes no secret. */
+  problems: readonly string[];
+  cause: unknown;
+}
+
+/** The fields of the line that each fact becomes. */
+export const fieldsOf = {
+  request: ['requestId', 'client'],
+  h: ['handle'],
+  issuer: ['issuer'],
+  reason: ['reason'],
+  route: ['route'],
+  sessions: ['sessions'],
+  problems: ['problems'],
+  cause: ['err'],
+} as const satisfies Record<keyof Facts, readonly string[]>;
+
+interface Description {
+  level: 'info' | 'warn' | 'error';
+  says: string;
+  carries: readonly (keyof Facts)[];
+}
+
+export const auditEvents = {
+  login: { level: 'info', says: 'login', carries: ['request', 'h', 'issuer'] },
+  login_failed: { level: 'warn', says: 'login failed', carries: ['request', 'issuer', 'reason', 'cause'] },
+  logout: { level: 'info', says: 'logout', carries: ['request', 'h'] },
+  session_ended: { level: 'info', says: 'session ended', carries: ['h', 'issuer', 'reason'] },
+  refresh_failed: { level: 'warn', says: 'refresh failed', carries: ['h', 'issuer', 'reason', 'cause'] },
+  backchannel_logout: { level: 'info', says: 'back-channel logout', carries: ['request', 'issuer', 'sessions'] },
+  backchannel_logout_failed: {
+    level: 'warn',
+    says: 'back-channel logout failed',
+    carries: ['request', 'issuer', 'reason', 'cause'],
+  },
+  sessions_ended_by_operator: { level: 'info', says: 'sessions ended by an operator', carries: ['sessions'] },
+  csrf_rejected: { level: 'warn', says: 'refused by the cross-site rule', carries: ['request', 'route'] },
+  access_denied: { level: 'warn', says: 'refused by the rule of a route', carries: ['request', 'route'] },
+  configuration_reloaded: { level: 'info', says: 'configuration reloaded', carries: [] },
+  configuration_refused: {
+    level: 'error',
+    says: 'configuration refused: the former one stays in force',
+    carries: ['problems'],
+  },
+} as const satisfies Record<string, Description>;
+
+export type AuditEvent = keyof typeof auditEvents;
+
+type Told<Event extends AuditEvent> = Pick<Facts, (typeof auditEvents)[Event]['carries'][number]>;
+
+/** Writes one event down. What it carries is given whole. */
+export type Audit = <Event extends AuditEvent>(event: Event, told: Told<Event>) => void;
+
+/** @param options.handleOf a session's public name, from the hash of its id */
+export function createAudit({ log, handleOf }: { log: Logger; handleOf: (h: string) => string }): Audit {
+  return (event, told) => {
+    const { level, says } = auditEvents[event];
+    const { request, h, issuer, reason, route, sessions, problems, cause } = told as Partial<Facts>;
+    log[level](
+      {
+        event,
+        requestId: request?.requestId,
+        client: request?.clientAddress,
+        handle: h === undefined ? undefined : handleOf(h),
+        issuer,
+        reason,
+        route,
+        sessions,
+        problems,
+        err: cause,
+      },
+      says,
+    );
+  };
+}

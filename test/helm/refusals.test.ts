@@ -1,0 +1,124 @@
+// What the chart refuses before anything is installed, and in which words.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from '@jest/globals';
+import { chart, helm } from './chart.ts';
+
+const refused: [what: string, example: string, values: object, message: string][] = [
+  ['an unknown value', 'minimal', { replicas: 2 }, "additional properties 'replicas' not allowed"],
+  [
+    'an unknown key in config',
+    'minimal',
+    { config: { redirects: {} } },
+    "additional properties 'redirects' not allowed",
+  ],
+  ['a config without publicUrl', 'existing-config-map', { existingConfigMap: { name: '' } }, "'publicUrl'"],
+  ['a duration without a unit', 'minimal', { config: { session: { idleTimeout: 30 } } }, '/config/session/idleTimeout'],
+  [
+    'a secret in the text of config',
+    'minimal',
+    { config: { provider: { clientSecret: 'written' } } },
+    '/config/provider/clientSecret',
+  ],
+  [
+    'a Redis password in the text of config',
+    'minimal',
+    { config: { redis: { url: 'redis://:written@redis:6379' } } },
+    '/config/redis/url',
+  ],
+  ['no image', 'minimal', { image: { repository: '' } }, 'image.repository: say where you pushed'],
+  ['replicas without Redis', 'minimal', { replicaCount: 2 }, 'more than one pod needs config.redis'],
+  [
+    'autoscaling without Redis',
+    'minimal',
+    { autoscaling: { enabled: true, minReplicas: 1 } },
+    'more than one pod needs config.redis',
+  ],
+  [
+    'autoscaling between bounds the wrong way round',
+    'production',
+    { autoscaling: { minReplicas: 13 } },
+    'autoscaling.minReplicas is more than autoscaling.maxReplicas',
+  ],
+  [
+    'an operations listener that probes cannot reach',
+    'minimal',
+    { config: { operations: { listen: '127.0.0.1:9090' } } },
+    'config.operations.listen: 127.0.0.1:9090 is inside the pod only',
+  ],
+  [
+    'an operations listener left to its default, which is loopback',
+    'minimal',
+    { config: { operations: { listen: null } } },
+    'config.operations.listen: 127.0.0.1:9090 is inside the pod only',
+  ],
+  [
+    'a public listener on loopback',
+    'minimal',
+    { config: { listen: 'localhost:8080' } },
+    'config.listen: localhost:8080 is inside the pod only',
+  ],
+  [
+    'a pod that is killed while it finishes',
+    'minimal',
+    { config: { shutdown: { delay: '1500ms', grace: '1m' } }, lifecycle: { preStop: { sleep: { seconds: 3 } } } },
+    'a preStop sleep of 3 seconds and 5 to spare need 70',
+  ],
+  [
+    'a secret file that no Secret brings',
+    'minimal',
+    { secrets: { existingSecrets: [], createSessionKey: true } },
+    'config wants the file /run/secrets/postern/client-secret, and no Secret is mounted there',
+  ],
+  [
+    'an Ingress for a host that Postern would answer with 421',
+    'production',
+    { ingress: { hosts: [{ host: 'www.example.com' }] } },
+    'www.example.com is not the host of config.publicUrl (shop.example.com)',
+  ],
+  [
+    'a route for such a host',
+    'gateway-api',
+    { httpRoute: { hostnames: ['www.example.com'] } },
+    'www.example.com is not the host of config.publicUrl (shop.example.com)',
+  ],
+  [
+    'a route without a gateway',
+    'gateway-api',
+    { httpRoute: { parentRefs: [] } },
+    'httpRoute.parentRefs: name the Gateway',
+  ],
+  [
+    'a config beside a ConfigMap',
+    'existing-config-map',
+    { config: { publicUrl: 'https://shop.example.com' } },
+    'config stands beside existingConfigMap.name',
+  ],
+  [
+    'a Valkey that config does not use',
+    'valkey',
+    { config: { redis: { url: 'redis://elsewhere:6379/0' } } },
+    "set config.redis to { url: 'redis://shop-valkey:6379/0', password: { file: /run/secrets/postern/redis-password } }",
+  ],
+  [
+    'a Valkey without a password',
+    'valkey',
+    { valkey: { passwordSecret: { name: '' } } },
+    'valkey.passwordSecret.name: name the Secret',
+  ],
+];
+
+test.each(refused)('%s is refused in words that help', async (_what, example, values, message) => {
+  const { code, stderr } = await helm('template', example, values);
+  expect(stderr).toContain(message);
+  expect(code).not.toBe(0);
+});
+
+test('a pod has just time enough with the times that are there unless given', async () => {
+  expect(await helm('template', 'minimal', { terminationGracePeriodSeconds: 40 })).toMatchObject({ code: 0 });
+  const { stderr } = await helm('template', 'minimal', { terminationGracePeriodSeconds: 39 });
+  expect(stderr).toContain('config.shutdown.delay (5s), config.shutdown.grace (30s)');
+  const schema = JSON.parse(readFileSync(join(chart, '../config/postern.schema.json'), 'utf8'));
+  const { shutdown } = schema.properties;
+  expect([shutdown.properties.delay.default, shutdown.properties.grace.default]).toEqual(['5s', '30s']);
+});

@@ -95,6 +95,8 @@ function signals(): Signals {
     stop.abort(signal);
   };
   process.on('SIGTERM', end).on('SIGINT', end);
+  // Left to Node, it would open a debugger, and with it the memory that holds the tokens.
+  process.on('SIGUSR1', () => undefined);
   let reload: (() => void) | undefined;
   process.on('SIGHUP', () => reload?.());
   return { stop: stop.signal, onReload: (listener) => void (reload = listener) };

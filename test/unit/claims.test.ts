@@ -32,7 +32,7 @@ const families: Record<string, [about: string, numbers: string]> = {
   S: ['Attack: a session is fixed, stolen, forged, mixed up or outlives its end.', '1…3, 5, 7…9, 11, 13…17, 19, 21…23'],
   CS: ['Attack: another site, or a forged logout, acts on a session.', '1…4, 6…9, 11…14'],
   FL: ['Attack: a login is started, answered or replayed by somebody else.', '2…6, 8, 9, 11, 13, 15…18'],
-  TK: ['Attack: tokens leak, go to the wrong place, or are lost in a refresh.', '1…9, 11, 12, 14, 16'],
+  TK: ['Attack: tokens leak, go to the wrong place, or are lost in a refresh.', '1…9, 11, 12, 14, 16, 17'],
   ST: [
     'Fault: the store, the provider or another replica fails, hangs or mixes up answers.',
     '1…8, 10, 11, 13…16, 18…20',

@@ -61,9 +61,9 @@ beforeAll(async () => {
 }, 60_000);
 
 afterAll(async () => {
-  await nginx.stop();
   await Promise.all([postern.stop(), provider.close(), api.stop(), sockets.stop()]);
   await rm(files, { recursive: true });
+  await nginx.stop();
 });
 
 test('a call gets to the API with its token, byte for byte, and nobody can lie about the address', async () => {

@@ -22,11 +22,13 @@ let api: RecordingUpstream;
 /** Every path of it, before anything is mounted. */
 let built: string[];
 beforeAll(async () => {
-  [image, provider, api] = await Promise.all([buildImage(), startRealProvider(), RecordingUpstream.start()]);
+  [provider, api] = await Promise.all([startRealProvider(), RecordingUpstream.start()]);
+  image = await buildImage();
   built = readdirSync(image.root, { recursive: true, encoding: 'utf8' }).sort();
 }, 240_000);
 afterAll(async () => {
-  await Promise.all([image.remove(), provider.close(), api.stop()]);
+  await Promise.all([provider.close(), api.stop()]);
+  await image.remove();
 });
 
 test('the image holds one program, which is Node: nothing in it can install, compile or open a shell', () => {

@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import { startRealProvider } from '../support/real-provider.ts';
 import { startRedis } from '../support/redis.ts';
 import { measureFootprint } from './footprint.ts';
+import { startApache } from './apache.ts';
 import { connections, loadGenerator } from './load.ts';
 import { measureInPairs } from './paired-rounds.ts';
 import type { Schedule } from './paired-rounds.ts';
@@ -28,7 +29,7 @@ const usage = `npm run bench -- [--quick] [--sizing | --footprint | --json FILE]
   --json FILE  where the figures go; a new file in the temporary directory unless given`;
 
 interface Extent extends Schedule {
-  /** nginx, http.request, workers, auth: none and 401 as well. */
+  /** nginx, Apache, http.request, workers, auth: none and 401 as well. */
   allVariants: boolean;
   starts: number;
   /** How slow the token endpoint is, one refresh burst for each. */
@@ -127,7 +128,11 @@ async function startVariants({ placement, build, provider, redis, upstreamUrl }:
   const compared: Running[] = [obvious, postern.memory, postern.redis, postern.redisUncached];
   if (all) {
     const nginx = await startNginx(cpus, upstreamUrl);
-    compared.unshift(bare.httpRequest, ...(nginx === undefined ? [] : [keep(nginx)]));
+    const apache = await startApache({ cpus, provider, upstreamUrl, redisUrl: redis.url });
+    compared.unshift(
+      bare.httpRequest,
+      ...[nginx, apache].flatMap((running) => (running === undefined ? [] : [keep(running)])),
+    );
     compared.push(keep(await startPosternWorkers(posternOptions)), postern.withoutSession);
   }
   return { baseline: bare.baseline.variants[0]!, compared };

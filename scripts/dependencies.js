@@ -38,7 +38,7 @@ export function nodeBinary() {
   );
 }
 
-/** Whether a version such as `24.21.0` fits a range such as `^22.23.2 || >=24.18.1`; package.json's "engines" unless given. */
+/** Whether a version such as `24.21.0` fits a range such as `^24.18.1 || >=26.5.1`; package.json's "engines" unless given. */
 export function isSupported(version, range = engines()) {
   const [major, minor, patch] = version.split('.').map(Number);
   return range.split('||').some((part) => {

@@ -19,6 +19,7 @@ import { monotonicNow, randomId } from './parts.ts';
 import type { Parts } from './parts.ts';
 import { createApiLane } from './proxy/api-lane.ts';
 import type { ApiLane } from './proxy/api-lane.ts';
+import { claimFieldsOf } from './proxy/claims.ts';
 import { createSessionTie } from './proxy/event-streams.ts';
 import { createForwardAuth } from './proxy/forward-auth.ts';
 import { createRouteTable } from './proxy/routes.ts';
@@ -103,6 +104,7 @@ export function createGeneration(config: Config, parts: Parts): Generation {
     homeUrl: '/',
   });
   const routes = createRouteTable(config.routes);
+  const claimNames = claimFieldsOf(routes.routes);
   const isReserved = (path: string): boolean => isUnder(path, basePath) || routes.match(path).kind !== 'none';
   const handlers = createHandlers(parts, { config, securityHeaders, isReserved });
 
@@ -126,6 +128,7 @@ export function createGeneration(config: Config, parts: Parts): Generation {
     routes,
     lane: createApiLane({
       routes: routes.routes,
+      claimNames,
       publicUrl,
       requireHeader: config.csrf.requireHeader,
       cookie,
@@ -134,6 +137,7 @@ export function createGeneration(config: Config, parts: Parts): Generation {
       connections,
       securityHeaders: securityHeaders.proxied,
       limits: config.limits,
+      counts: parts.counts,
       tieToSession: createSessionTie({ streams, metrics }),
       now: monotonicNow,
       sendProblem,
@@ -144,6 +148,7 @@ export function createGeneration(config: Config, parts: Parts): Generation {
       settings: config.spa,
       publicUrl,
       cookie,
+      claimNames,
       connections,
       securityHeaders,
       endSessionOrigins: () => [provider.endSessionOrigin() ?? []].flat(),
@@ -153,6 +158,7 @@ export function createGeneration(config: Config, parts: Parts): Generation {
     }),
     upgrade: createWebSockets({
       routes: routes.routes,
+      claimNames,
       spa: config.spa,
       publicUrl,
       cookie,

@@ -52,7 +52,8 @@ export function createHandlers(
   parts: Parts,
   options: { config: Config; securityHeaders: SecurityHeaders; isReserved: (path: string) => boolean },
 ): Handlers {
-  const { ring, cookie, store, provider, vault, accessTokens, revokeEnded, streams, metrics, audit } = parts;
+  const { ring, cookie, store, provider, vault, accessTokens, revokeEnded, discardToken, streams, metrics, audit } =
+    parts;
   const log = moduleLog(parts.log, 'login');
   const { config, securityHeaders, isReserved } = options;
   const { publicUrl: origin, session, provider: registration } = config;
@@ -93,6 +94,7 @@ export function createHandlers(
     index,
     markers,
     endSession,
+    discardToken,
     limitSessions: createSessionLimit({ most: session.maxPerUser, index, endSession, log }),
     cookie,
     securityHeaders,

@@ -73,16 +73,18 @@ async function runCommand({ command, options, operands }: Extract<CommandLine, {
 }
 
 async function serve(options: { config: string }): Promise<number> {
+  // First of all: a signal that comes while the rest is loaded must not end the process on the spot.
+  const told = signals();
   const { isWorker } = await import('./cli/cluster.ts');
-  if (isWorker) return (await import('./cli/worker.ts')).work(options, terminal, signals().stop);
+  if (isWorker) return (await import('./cli/worker.ts')).work(options, terminal, told.stop);
   const { loadWithWarnings } = await import('./cli/configuration.ts');
   const loaded = loadWithWarnings(options.config, terminal);
   if (loaded === undefined) return exitCode.configuration;
   const { serveWithWorkers, workerCount } = await import('./cli/workers.ts');
   const count = workerCount(loaded.config);
-  if (count > 1) return serveWithWorkers(loaded, { ...options, count }, terminal, signals());
+  if (count > 1) return serveWithWorkers(loaded, { ...options, count }, terminal, told);
   const { serve } = await import('./cli/serve.ts');
-  await serve(loaded, options, terminal, signals());
+  await serve(loaded, options, terminal, told);
   return exitCode.ok;
 }
 
@@ -97,9 +99,16 @@ function signals(): Signals {
   process.on('SIGTERM', end).on('SIGINT', end);
   // Left to Node, it would open a debugger, and with it the memory that holds the tokens.
   process.on('SIGUSR1', () => undefined);
-  let reload: (() => void) | undefined;
-  process.on('SIGHUP', () => reload?.());
-  return { stop: stop.signal, onReload: (listener) => void (reload = listener) };
+  let askedEarly = false;
+  let reload = (): void => void (askedEarly = true);
+  process.on('SIGHUP', () => reload());
+  return {
+    stop: stop.signal,
+    onReload(listener) {
+      reload = listener;
+      if (askedEarly) reload();
+    },
+  };
 }
 
 function version(): string {

@@ -3,14 +3,17 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { plainText } from './config/fixed-keys.ts';
+import { needsTokens } from './config/route-schema.ts';
 import type { Config } from './config/schema.ts';
-import { createRevokeEnded, revokesAtLogout } from './login/revoke-ended.ts';
-import type { RevokeEnded } from './login/revoke-ended.ts';
+import { createDiscardToken, createRevokeEnded, revokesAtLogout } from './login/revoke-ended.ts';
+import type { DiscardToken, RevokeEnded } from './login/revoke-ended.ts';
 import { createProviderObserver, observeProvider } from './oidc/observed-provider.ts';
 import { createProvider } from './oidc/openid-provider.ts';
 import type { Provider } from './oidc/provider.ts';
 import { createReplaceableProvider } from './oidc/replaceable-provider.ts';
+import { createCounts } from './proxy/limits.ts';
 import { observeConnections } from './proxy/observed-connections.ts';
+import { upstreamsOf } from './proxy/routes.ts';
 import { createUpstreamConnections } from './proxy/upstream-connections.ts';
 import type { UpstreamConnections } from './proxy/upstream-connections.ts';
 import { createSessionCookie, hashOf } from './session/cookie.ts';
@@ -31,6 +34,7 @@ import type { Metrics } from './telemetry/metrics.ts';
 import type { Tracing } from './telemetry/tracing.ts';
 import { createAccessTokens } from './tokens/access-token.ts';
 import type { AccessTokens } from './tokens/access-token.ts';
+import { attemptDeadlineMs } from './tokens/attempts.ts';
 import type { KeyRing } from './tokens/key-ring.ts';
 import { createTokenSeal } from './tokens/seal.ts';
 import { createTokenVault } from './tokens/token-vault.ts';
@@ -54,8 +58,10 @@ export interface Parts extends Omit<PartsOptions, 'config'> {
   vault: TokenVault;
   accessTokens: AccessTokens;
   revokeEnded: RevokeEnded;
+  discardToken: DiscardToken;
   streams: Streams;
   connections: UpstreamConnections;
+  counts: ReturnType<typeof createCounts>;
   /** Whether the store has been reached once since the start: a replica that cannot must not replace one that can. */
   started(): boolean;
   states(): Record<'store' | 'provider', 'up' | 'down'>;
@@ -101,8 +107,7 @@ export function createParts(options: PartsOptions): Parts {
     },
     now: monotonicNow,
   });
-  const observer = createProviderObserver({ metrics, log: logs.oidc });
-  const createClient = ({ provider, logout }: Config): Provider =>
+  const createClient = ({ provider, logout }: Config) =>
     createProvider({
       settings: provider,
       redirectUri: `${publicUrl}${basePath}/callback`,
@@ -111,7 +116,7 @@ export function createParts(options: PartsOptions): Parts {
       now,
       wallNow: Date.now,
       random: randomBytes,
-      observer,
+      observer: createProviderObserver({ metrics, log: logs.oidc }),
       log: logs.oidc,
     });
   let clientSettings = clientSettingsOf(first);
@@ -128,6 +133,7 @@ export function createParts(options: PartsOptions): Parts {
   });
   const revokes = (): boolean => revokesAtLogout(current.logout.revoke, registration.issuer);
   const revokeEnded = createRevokeEnded({ provider, store, revokes, randomId });
+  const discardToken = createDiscardToken({ provider, revokes });
   const vault = createTokenVault({
     store,
     seal: createTokenSeal(ring),
@@ -135,19 +141,19 @@ export function createParts(options: PartsOptions): Parts {
     registration,
     lifetimes: { idleMs: session.idleTimeout * 1000, absoluteMs: session.absoluteTimeout * 1000 },
     nearCache: session.nearCache,
-    tokensNeeded: () => current.routes.some(({ auth, token }) => auth !== 'none' && token !== 'none'),
+    tokensNeeded: () => needsTokens(current),
     onEnd: (h, reason) => streams.endAll(h, reason),
     onHeldEnd: revokeEnded,
     now,
     metrics,
     log: logs.tokens,
   });
-  const refreshBeforeMs = session.refreshBefore * 1000;
   const accessTokens = createAccessTokens({
     store,
     vault,
     provider,
-    refreshBeforeMs,
+    discardToken,
+    refreshBeforeMs: session.refreshBefore * 1000,
     now,
     randomId,
     metrics,
@@ -186,8 +192,10 @@ export function createParts(options: PartsOptions): Parts {
     vault,
     accessTokens,
     revokeEnded,
+    discardToken,
     streams,
     connections,
+    counts: createCounts(),
     started: () => reached.once,
     states: () => ({ store: reached.now ? 'up' : 'down', provider: provider.ready() ? 'up' : 'down' }),
     follow(config) {
@@ -196,11 +204,12 @@ export function createParts(options: PartsOptions): Parts {
       clientSettings = settings;
       ring.replace(config.session.keys.map((key) => key.reveal()));
       setLevels(log, config.log);
+      connections.keepOnly(upstreamsOf(config));
       current = config;
     },
     async close() {
       // A refresh token that has just been rotated exists only here until it is written.
-      await accessTokens.drain();
+      await accessTokens.drain(attemptDeadlineMs);
       vault.close();
       connections.close();
       await provider.close();

@@ -59,7 +59,7 @@ export function createReception(options: ReceptionOptions): Reception {
         generation.express(request, response);
         return;
       case 'route':
-        generation.lane(request, response, { match: destination, target: destination.target });
+        generation.lane(request, response, destination);
         return;
       case 'app':
         generation.spa(request, response, destination.target);

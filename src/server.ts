@@ -1,12 +1,13 @@
 // The listeners: what browsers, gateways and operators reach, and how it stops.
 import { createServer as createHttpServer } from 'node:http';
-import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server as HttpServer } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Generation } from './app.ts';
 import { startOperations } from './http/health.ts';
 import type { Health } from './http/health.ts';
 import { close, listen } from './http/listener.ts';
 import { createTlsServer } from './http/tls-server.ts';
+import { isAnswerUnderWay } from './http/upgrade-response.ts';
 import type { Parts } from './parts.ts';
 import { createReception } from './reception.ts';
 import type { Logger } from './telemetry/log.ts';
@@ -22,7 +23,7 @@ export interface PublicListeners {
   take(generation: Generation): void;
   /** For a process that will stop: serves on, and asks its clients with every answer to connect anew, elsewhere. */
   leave(): void;
-  /** Stops accepting, closes streams and sockets, lets requests and refreshes finish for at most `graceMs`, closes the parts. */
+  /** Stops accepting, closes streams and sockets, lets requests finish for at most `graceMs`, closes the parts, which let refreshes finish. */
   drain(graceMs: number): Promise<void>;
 }
 
@@ -153,21 +154,22 @@ function createPublicServer({ generation: { config }, metrics, log }: ServerOpti
   return createTlsServer(settings, { files: config.tls, host, wallNow: Date.now, metrics, log });
 }
 
-// What Node's parser refuses has no response object. While another answer is on its way on the same connection, nothing may be written into it.
+// What Node's parser refuses has no response object.
 function createRefusal(rawProblem: Generation['rawProblem']): (error: NodeJS.ErrnoException, socket: Duplex) => void {
   return (error, socket) => {
-    const answerUnderWay = (socket as { _httpMessage?: ServerResponse | null })._httpMessage?.headersSent === true;
     const code = error.code === 'HPE_HEADER_OVERFLOW' ? 'headers_too_large' : 'bad_request';
     // Of all that arrives here only the parser's word (HPE_…) is about bytes of a client's. A head that did not come in time is nobody's mistake that could be
     // named, since this process itself may have stood still; and into a TLS handshake that failed no answer can be written.
     const isUnreadable = error.code?.startsWith('HPE_') === true;
-    if (!isUnreadable || !socket.writable || answerUnderWay) socket.destroy();
+    if (!isUnreadable || !socket.writable) socket.destroy();
     else endRaw(socket, rawProblem(code));
   };
 }
 
+// While another answer is under way on the same connection, nothing may be written: it would be taken for that answer, or for a part of it.
 function endRaw(socket: Duplex, response: string): void {
   // After CONNECT nobody else listens: without this a reset in answer to our answer would end the process.
   socket.on('error', () => socket.destroy());
-  socket.end(response, () => socket.destroy());
+  if (isAnswerUnderWay(socket)) socket.destroy();
+  else socket.end(response, () => socket.destroy());
 }

@@ -77,7 +77,11 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 
 {{/* The port of forwardAuth.listen, or nothing. */}}
 {{- define "postern.forwardAuthPort" -}}
+{{- if .Values.existingConfigMap.name -}}
+{{ with .Values.existingConfigMap.ports.forwardAuth }}{{ . }}{{ end }}
+{{- else -}}
 {{- with dig "forwardAuth" "listen" "" .Values.config }}{{ include "postern.portOf" . }}{{ end -}}
+{{- end -}}
 {{- end }}
 
 {{/* A duration such as 500ms, 30s or 2m in whole seconds. */}}

@@ -8,6 +8,10 @@
 {{- if $config.publicUrl -}}
 {{- fail "config stands beside existingConfigMap.name: one of them is the configuration; take the other out" -}}
 {{- end -}}
+{{- $onlyRedis := list "[]" "[\"6379\"]" | has (include "postern.egressPorts" .) -}}
+{{- if and .Values.networkPolicy.enabled $onlyRedis (not .Values.networkPolicy.extraEgress) -}}
+{{- fail "networkPolicy.enabled with existingConfigMap.name cuts Postern off from the provider and the upstreams, which only config would show: name their ports in networkPolicy.extraEgressPorts, or give networkPolicy.extraEgress" -}}
+{{- end -}}
 {{- else -}}
 {{- if and (include "postern.isReplicated" .) (not $config.redis) -}}
 {{- fail "more than one pod needs config.redis: without it each pod has sessions of its own, and users are logged out at random. Set config.redis, or replicaCount: 1 without autoscaling" -}}
@@ -20,9 +24,9 @@
 {{- $delay := dig "shutdown" "delay" nil $config | default "5s" -}}
 {{- $grace := dig "shutdown" "grace" nil $config | default "30s" -}}
 {{- $sleep := dig "preStop" "sleep" "seconds" 0 .Values.lifecycle | int -}}
-{{- $needed := add (include "postern.seconds" $delay) (include "postern.seconds" $grace) $sleep 5 -}}
+{{- $needed := add (include "postern.seconds" $delay) (include "postern.seconds" $grace) $sleep 25 5 -}}
 {{- if lt (int .Values.terminationGracePeriodSeconds) (int $needed) -}}
-{{- fail (printf "terminationGracePeriodSeconds: %d cuts off what is under way; config.shutdown.delay (%s), config.shutdown.grace (%s), a preStop sleep of %d seconds and 5 to spare need %d" (int .Values.terminationGracePeriodSeconds) $delay $grace $sleep (int $needed)) -}}
+{{- fail (printf "terminationGracePeriodSeconds: %d cuts off what is under way; config.shutdown.delay (%s), config.shutdown.grace (%s), 25 seconds for refreshes, a preStop sleep of %d seconds and 5 to spare need %d" (int .Values.terminationGracePeriodSeconds) $delay $grace $sleep (int $needed)) -}}
 {{- end -}}
 {{- $wanted := regexFindAll "\"/run/secrets/postern/[^\"]+" (toJson $config) -1 -}}
 {{- range $file := $wanted | uniq -}}

@@ -1,7 +1,8 @@
 // Which Node may run Postern: none older than the security releases of July 2026, which mended the HTTP parser and TLS that everything here stands on.
 
+// No 22: its HTTP server leaves answers that wait behind a pipelined request open when their connection dies, so the places they hold at an upstream would be
+// held for ever, and a stranger could shut the upstream off.
 const oldestOf: Readonly<Record<number, readonly [minor: number, patch: number]>> = {
-  22: [23, 2],
   24: [18, 1],
   26: [5, 1],
 };

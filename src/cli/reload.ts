@@ -33,7 +33,8 @@ export interface Reloads {
 
 export type Reading = { kind: 'right'; loaded: LoadedConfig } | { kind: 'wrong'; problems: string[] };
 
-const pollMs = 30_000;
+/** How often what could not be taken over is tried again, and files are looked at where the system tells nothing of changes. */
+export const pollMs = 30_000;
 
 /** Follows the files of a configuration until it is closed. */
 export function followConfiguration(options: ReloadsOptions): Reloads {

@@ -7,10 +7,11 @@ import { loadOrReport } from './configuration.ts';
 import type { Terminal } from './configuration.ts';
 import { exitCode } from './exit-code.ts';
 import type { ExitCode } from './exit-code.ts';
-import { readAgain } from './reload.ts';
+import { pollMs, readAgain } from './reload.ts';
 import { assemble } from './serve.ts';
 import { endingOf, untilAborted } from './signals.ts';
 import { tracingAskedFor } from './tracing.ts';
+import { createWorkerReloads } from './worker-reload.ts';
 
 /** Serves until it is told to end, by `stop` or by the first process, and has drained. */
 export async function work(options: { config: string }, terminal: Terminal, stop: AbortSignal): Promise<ExitCode> {
@@ -28,22 +29,19 @@ export async function work(options: { config: string }, terminal: Terminal, stop
   const tracing = await tracingAskedFor(terminal, log);
   const assembly = assemble(config, log, tracing);
   const { parts, metrics } = assembly;
-  let configuration: 'up' | 'down' = 'up';
+  const reloads = createWorkerReloads({ takeOver, retryMs: pollMs, log });
   const ending = AbortSignal.any([stop, first.drain]);
   first.answerFrom({
-    health: () => ({ ready: !ending.aborted && parts.started(), parts: { ...parts.states(), configuration } }),
+    health: () => ({
+      ready: !ending.aborted && parts.started(),
+      parts: { ...parts.states(), configuration: reloads.state() },
+    }),
     figures: () => metrics.registry.getMetricsAsJSON(),
   });
   const generation = assembly.generation();
   const monotonicNow = (): number => performance.now();
   const listeners = await startPublicListeners({ generation, parts, metrics, log, monotonicNow });
-  first.onReload((text) => {
-    const problems = takeOver(text);
-    configuration = problems.length === 0 ? 'up' : 'down';
-    // The first process has read the same text, and right: a file that it names must have changed since.
-    if (problems.length > 0)
-      log.error({ problems }, 'a worker cannot take the configuration over: its former one stays in force');
-  });
+  first.onReload(reloads.follow);
   first.listening(listeners);
 
   function takeOver(text: string): string[] {
@@ -58,6 +56,7 @@ export async function work(options: { config: string }, terminal: Terminal, stop
   }
 
   await untilAborted(ending);
+  reloads.close();
   const { delayMs, graceMs } = endingOf(ending, assembly.generation().config);
   listeners.leave();
   await pause(delayMs);

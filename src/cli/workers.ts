@@ -4,6 +4,7 @@ import type { Config } from '../config/schema.ts';
 import { startOperations } from '../http/health.ts';
 import { createLogger, setLevels } from '../telemetry/log.ts';
 import { createMetrics, expositionOf } from '../telemetry/metrics.ts';
+import { attemptDeadlineMs } from '../tokens/attempts.ts';
 import type { LoadedConfig, Terminal } from './configuration.ts';
 import { createCrew } from './crew.ts';
 import { exitCode } from './exit-code.ts';
@@ -14,7 +15,7 @@ import { endingOf, untilAborted } from './signals.ts';
 import type { Signals } from './signals.ts';
 
 /** What a worker gets beyond the grace that it gives its requests, before it is killed. */
-const endingMs = 5_000;
+const endingMs = attemptDeadlineMs + 5_000;
 
 /** How many workers a configuration asks for on this machine, in this container. */
 export function workerCount({ workers }: Pick<Config, 'workers'>): number {

@@ -186,3 +186,8 @@ export function websocketLimitsOf(setting: boolean | z.output<typeof websocket>)
   if (setting === false) return undefined;
   return setting === true ? websocket.parse({}) : setting;
 }
+
+/** Whether some route's calls carry a token of the session's. */
+export function needsTokens({ routes }: { routes: readonly { auth: string; token: string }[] }): boolean {
+  return routes.some(({ auth, token }) => auth !== 'none' && token !== 'none');
+}

@@ -1,7 +1,8 @@
 // Whether sessions can outlive their access token: what must be asked for to get a refresh token, and where it shows that one came.
+import { needsTokens } from '../config/route-schema.ts';
 import type { Config } from '../config/schema.ts';
+import { knownProvider } from '../oidc/known-provider.ts';
 import type { Features } from './features.ts';
-import { knownProvider } from './issuers.ts';
 import { observe } from './observation.ts';
 import type { Observation } from './observation.ts';
 
@@ -17,10 +18,6 @@ const rotation = observe(
 );
 
 const withoutOne = 'without a refresh token a session ends with its access token';
-
-function needsTokens({ routes }: Config): boolean {
-  return routes.some(({ auth, token }) => auth !== 'none' && token !== 'none');
-}
 
 function observeGrant(config: Config, { grantTypes }: Features): Observation[] {
   if (grantTypes === null || grantTypes.includes('refresh_token')) return [];

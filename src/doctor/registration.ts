@@ -2,8 +2,8 @@
 // the provider is known, under those of its console.
 import type { Config } from '../config/schema.ts';
 import type { Features } from './features.ts';
-import { knownProvider } from './issuers.ts';
-import type { KnownProvider } from './issuers.ts';
+import { knownProvider } from '../oidc/known-provider.ts';
+import type { KnownProvider } from '../oidc/known-provider.ts';
 
 export interface Registration {
   /** The member of client metadata, or `web_origins`, which is no part of it. */

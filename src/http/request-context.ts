@@ -38,10 +38,11 @@ export function createRequestContexts(options: {
   monotonicNow: () => number;
 }) {
   const isTrusted = proxyAddr.compile(options.trusted);
+  const isTrustedHop = (address: string, hop: number): boolean => isTrusted(plainAddress(address), hop);
   return function begin(request: IncomingMessage): RequestContext {
     const peer = plainAddress(request.socket.remoteAddress ?? '');
     const peerIsTrusted = options.trusted.length > 0 && isTrusted(peer, 0);
-    const path = peerIsTrusted ? proxyAddr.all(request, isTrusted).map(plainAddress).reverse() : [peer];
+    const path = peerIsTrusted ? proxyAddr.all(request, isTrustedHop).map(plainAddress).reverse() : [peer];
     const context: RequestContext = {
       requestId: (peerIsTrusted && wellFormedId(request.headers['x-request-id'])) || options.randomId(),
       clientAddress: path[0] ?? peer,
@@ -66,8 +67,9 @@ export function contextFor(request: IncomingMessage): RequestContext {
   return context;
 }
 
-// A socket that listens on IPv6 and IPv4 alike shows IPv4 peers as ::ffff:192.0.2.1.
-function plainAddress(address: string): string {
+// A socket that listens on IPv6 and IPv4 alike shows IPv4 peers as ::ffff:192.0.2.1, and some gateways add the port: 192.0.2.1:51234, [2001:db8::1]:51234.
+function plainAddress(written: string): string {
+  const address = /^\[([^\]]*)\](?::\d+)?$/.exec(written)?.[1] ?? /^([\d.]+):\d+$/.exec(written)?.[1] ?? written;
   return address.startsWith('::ffff:') && address.includes('.') ? address.slice('::ffff:'.length) : address;
 }
 

@@ -2,12 +2,12 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Secret } from '../config/secret.ts';
-import { PosternError } from '../errors.ts';
+import { PosternError, storeAway } from '../errors.ts';
 import type { FoundSession, SessionIndex } from '../session/session-index.ts';
 import { StoreUnavailable } from '../store/store.ts';
 import type { Audit } from '../telemetry/audit.ts';
 import type { Logger } from '../telemetry/log.ts';
-import { endAll } from './end-session.ts';
+import { endEach } from './end-session.ts';
 import type { EndSession } from './end-session.ts';
 import { describeFound } from './own-sessions.ts';
 import { queryOf, singleValue } from './query.ts';
@@ -36,10 +36,12 @@ export function createAdminSessions(options: AdminSessionsOptions): RequestListe
   const { index, endSession, log } = options;
   const expected = digest(`Bearer ${options.token.reveal()}`);
 
-  async function carryOut(method: string | undefined, sessions: FoundSession[]): Promise<Answer> {
-    if (method === 'GET') return { status: 200, body: { sessions: sessions.map(describeFound) } };
-    const ended = await endAll(endSession, sessions, 'admin');
-    options.audit('sessions_ended_by_operator', { sessions: ended });
+  async function carryOut(request: IncomingMessage, iss: string, sessions: FoundSession[]): Promise<Answer> {
+    if (request.method === 'GET') return { status: 200, body: { sessions: sessions.map(describeFound) } };
+    const { ended, pending } = await endEach(endSession, sessions, 'admin');
+    const client = request.socket.remoteAddress ?? '';
+    options.audit('sessions_ended_by_operator', { client, issuer: iss, sessions: ended, pending });
+    if (pending > 0) throw storeAway();
     return { status: 200, body: { ended } };
   }
 
@@ -59,7 +61,7 @@ export function createAdminSessions(options: AdminSessionsOptions): RequestListe
     if (sub === undefined || sub === '' || iss === undefined) {
       return { status: 400, body: { error: 'one sub is needed, and at most one iss' } };
     }
-    return carryOut(method, await index.bySubject(iss, sub));
+    return carryOut(request, iss, await index.bySubject(iss, sub));
   }
 
   return (request, response) => {

@@ -20,17 +20,19 @@ import { redirect, sendPage } from './answers.ts';
 import type { EndSession } from './end-session.ts';
 import type { PendingLogin, PendingLogins } from './pending-login.ts';
 import { queryOf } from './query.ts';
+import type { DiscardToken } from './revoke-ended.ts';
 import type { LimitSessions } from './session-limit.ts';
 import { shownClaims } from './shown-claims.ts';
 
 export interface CallbackOptions {
-  provider: Pick<Provider, 'finishLogin' | 'revoke'>;
+  provider: Pick<Provider, 'finishLogin'>;
   pendingLogins: PendingLogins;
   sessions: Sessions;
   vault: Pick<TokenVault, 'put'>;
   index: Pick<SessionIndex, 'add' | 'read'>;
   markers: Pick<EndMarkers, 'hasEnded'>;
   endSession: EndSession;
+  discardToken: DiscardToken;
   limitSessions: LimitSessions;
   cookie: SessionCookie;
   securityHeaders: SecurityHeaders;
@@ -100,13 +102,15 @@ export function createCallback(options: CallbackOptions): RequestHandler {
     const record = recordOf(request, tokens.claims);
     const h = await write(request, response, { record, tokens });
     if (h === undefined) {
+      metrics.logins.inc({ outcome: 'refused' });
       tellFailure(request, 'ended meanwhile');
       fail(response, 'login_failed');
       return;
     }
+    metrics.logins.inc({ outcome: 'signed-in' });
     const replaced = new Set([login.replaces, presented.kind === 'valid' ? presented.h : undefined]);
     for (const h of replaced) if (h !== undefined) await endSession(h, 'replaced');
-    await options.limitSessions(record);
+    await options.limitSessions(record, h);
     audit('login', { request: contextFor(request), h, issuer });
     redirect(response, 303, login.returnTo);
   }
@@ -130,6 +134,8 @@ export function createCallback(options: CallbackOptions): RequestHandler {
       const isWhole = (await index.read(h)) !== undefined;
       if (isWhole && !(await options.markers.hasEnded(record))) return h;
     } catch (cause) {
+      metrics.logins.inc({ outcome: 'unavailable' });
+      tellFailure(request, 'unavailable', cause);
       await abandon(request, tokens, 'revoked');
       throw cause;
     }
@@ -143,7 +149,7 @@ export function createCallback(options: CallbackOptions): RequestHandler {
     await sessions
       .destroy(request)
       .catch((error: unknown) => log.warn({ err: error }, 'a session record was not removed'));
-    if (refreshToken !== undefined) void provider.revoke(refreshToken);
+    if (refreshToken !== undefined) options.discardToken(refreshToken);
   }
 
   function recordOf(request: Request, claims: Claims): SessionRecord {
@@ -165,7 +171,8 @@ export function createCallback(options: CallbackOptions): RequestHandler {
     flow: { login: PendingLogin; answer: URL },
   ): Promise<void> {
     const outcome = await provider.finishLogin(flow.answer, flow.login.checks);
-    metrics.logins.inc({ outcome: outcome.kind });
+    // A good answer of the provider's is a login only once it is written.
+    if (outcome.kind !== 'signed-in') metrics.logins.inc({ outcome: outcome.kind });
     switch (outcome.kind) {
       case 'signed-in':
         await signIn(request, response, flow.login, outcome.tokens);

@@ -29,9 +29,20 @@ export async function endAll(
   sessions: readonly Pick<FoundSession, 'h'>[],
   reason: EndReason,
 ): Promise<number> {
+  const { ended, pending } = await endEach(endSession, sessions, reason);
+  if (pending > 0) throw storeAway();
+  return ended;
+}
+
+/** Ends sessions and gives the number of each outcome. */
+export async function endEach(
+  endSession: EndSession,
+  sessions: readonly Pick<FoundSession, 'h'>[],
+  reason: EndReason,
+): Promise<Record<'ended' | 'pending', number>> {
   const outcomes = await Promise.all(sessions.map(({ h }) => endSession(h, reason)));
-  if (outcomes.includes('pending')) throw storeAway();
-  return outcomes.length;
+  const pending = outcomes.filter((outcome) => outcome === 'pending').length;
+  return { ended: outcomes.length - pending, pending };
 }
 
 async function orUndefined<T>(asked: Promise<T>): Promise<T | undefined> {

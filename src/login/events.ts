@@ -4,6 +4,7 @@ import type { ServerResponse } from 'node:http';
 import type { RequestHandler } from 'express';
 import { PosternError, storeAway } from '../errors.ts';
 import type { SessionCookie } from '../session/cookie.ts';
+import { noRoom } from '../session/streams.ts';
 import type { CloseReason, SessionNews, SessionStream, Streams } from '../session/streams.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { SessionKey } from '../tokens/opened-session.ts';
@@ -25,7 +26,6 @@ export interface EventsOptions {
 
 const shortestRetryMs = 2_000;
 const retrySpreadMs = 3_000;
-const retryAfterSeconds = 5;
 
 /**
  * Answers 200 `text/event-stream` with the events `expiring`, `refreshed`, `replaced` and `ended`; 401 `session_required` or `session_expired`,
@@ -55,9 +55,7 @@ export function createEvents(options: EventsOptions): RequestHandler {
     if (response.destroyed) return;
 
     const opening = streams.open(reading.h, eventStream(response, options.heartbeatMs));
-    if (opening.kind === 'full') {
-      throw new PosternError(opening.of === 'session' ? 'rate_limited' : 'overloaded', { retryAfterSeconds });
-    }
+    if (opening.kind === 'full') throw noRoom(opening);
     metrics.eventStreams.inc();
     response.once('close', () => {
       opening.leave();

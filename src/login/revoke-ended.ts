@@ -1,12 +1,26 @@
 // The refresh token of a session that has ended dies at the provider too (RFC 7009; OpenID Connect Back-Channel Logout 1.0 section 2.7).
 // Best effort: it can be read only where the session is open, by the cookie that came with a logout or from a near cache.
 import type { Config } from '../config/schema.ts';
+import { knownProvider } from '../oidc/known-provider.ts';
 import type { Provider } from '../oidc/provider.ts';
 import type { EndReason, Store } from '../store/store.ts';
 import type { OpenedSession } from '../tokens/opened-session.ts';
 
 /** To be called by everybody who still has the session open when it ends: the first one revokes, if the reason calls for it. Never waited for, never throws. */
 export type RevokeEnded = (session: Pick<OpenedSession, 'h' | 'tokens'>, reason: EndReason) => void;
+
+/** Hands back a refresh token that has come to no session, where tokens are revoked at all. Never waited for, never throws. */
+export type DiscardToken = (refreshToken: string) => void;
+
+/** @param options.revokes see `revokesAtLogout`: what was just given may stand for the same grant as the user's other sessions */
+export function createDiscardToken(options: {
+  provider: Pick<Provider, 'revoke'>;
+  revokes: () => boolean;
+}): DiscardToken {
+  return (refreshToken) => {
+    if (options.revokes()) void options.provider.revoke(refreshToken);
+  };
+}
 
 // Every process that has the session open hears of its end within this.
 const claimSeconds = 60;
@@ -57,6 +71,6 @@ export function revokesAtLogout(setting: Config['logout']['revoke'], issuer: str
     case 'never':
       return false;
     case 'auto':
-      return issuer !== 'https://accounts.google.com' && !/\/realms\/[^/]+$/.test(issuer);
+      return !['google', 'keycloak'].includes(knownProvider(issuer) ?? '');
   }
 }

@@ -4,8 +4,8 @@ import { StoreUnavailable } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { EndSession } from './end-session.ts';
 
-/** To be called after a login is written. Never throws for an outage: the next login makes up for it. */
-export type LimitSessions = (owner: SessionOwner) => Promise<void>;
+/** To be called after a login is written, with its own session, which stays. Never throws for an outage: the next login makes up for it. */
+export type LimitSessions = (owner: SessionOwner, ownH: string) => Promise<void>;
 
 /** @param most sessions that a user may have; undefined: any number */
 export function createSessionLimit(options: {
@@ -15,11 +15,12 @@ export function createSessionLimit(options: {
   log: Logger;
 }): LimitSessions {
   const { most, index, endSession, log } = options;
-  return async ({ iss, sub }) => {
+  return async ({ iss, sub }, ownH) => {
     if (most === undefined) return;
     try {
-      // In the order of the store's clock, so that two logins at the same moment agree on which sessions are the oldest.
-      const surplus = (await index.bySubject(iss, sub)).slice(0, -most);
+      // All replicas see one order, so that two logins at the same moment agree on which sessions are the oldest and do not end each other.
+      // A replica whose clock is behind may take its own login for an old one: that is no reason to end it.
+      const surplus = (await index.bySubject(iss, sub)).slice(0, -most).filter(({ h }) => h !== ownH);
       await Promise.all(surplus.map(({ h }) => endSession(h, 'limit')));
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) throw error;

@@ -20,13 +20,21 @@ export interface ProviderObserver {
   called(call: ProviderCall): void;
   /** The token endpoint is no longer asked for a grant, or again. */
   breaker(grant: 'code' | 'refresh', isOpen: boolean): void;
+  /** The client begins to serve, or another one does instead. */
+  inForce: (isInForce: boolean) => void;
 }
 
+/** The observer of one client. Of its breakers nothing is told before it is in force, nor after. */
 export function createProviderObserver(options: {
   metrics: Pick<Metrics, 'clientRequestDuration' | 'breakerOpen'>;
   log: Logger;
 }): ProviderObserver {
   const { metrics, log } = options;
+  const open = { code: false, refresh: false };
+  let told = false;
+  const tell = (grant: keyof typeof open): void => {
+    if (told) metrics.breakerOpen.set({ grant }, open[grant] ? 1 : 0);
+  };
   return {
     called({ method, url, result, ms }) {
       const status = typeof result === 'number' ? String(result) : '';
@@ -35,7 +43,15 @@ export function createProviderObserver(options: {
       if (log.isLevelEnabled('debug'))
         log.debug({ method, url: url.origin + url.pathname, result, ms: Math.round(ms) }, 'called the provider');
     },
-    breaker: (grant, isOpen) => metrics.breakerOpen.set({ grant }, isOpen ? 1 : 0),
+    breaker(grant, isOpen) {
+      open[grant] = isOpen;
+      tell(grant);
+    },
+    inForce(isInForce) {
+      told = isInForce;
+      tell('code');
+      tell('refresh');
+    },
   };
 }
 

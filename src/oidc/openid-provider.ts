@@ -39,11 +39,16 @@ export interface ProviderOptions {
   log: Logger;
 }
 
+export interface ProviderClient extends Provider {
+  /** Told when it begins to serve, and when another client does instead. */
+  inForce: (isInForce: boolean) => void;
+}
+
 const callMs = 5_000;
 const retryAfterSeconds = 5;
 
 /** Connects to a provider. It need not be up yet: what needs it says `provider_unavailable` until it is. */
-export function createProvider(options: ProviderOptions): Provider {
+export function createProvider(options: ProviderOptions): ProviderClient {
   const { settings, redirectUri, postLogoutRedirectUri, idTokenHint, now, wallNow, random, observer, log } = options;
   const { issuer, clientId } = settings;
   const http = observeHttp(createProviderHttp({ ca: settings.tls && readFileSync(settings.tls.ca.file, 'utf8') }), {
@@ -153,6 +158,7 @@ export function createProvider(options: ProviderOptions): Provider {
 
     ready: () => discovery.known() !== undefined,
 
+    inForce: observer.inForce,
     async close() {
       discovery.close();
       revocation.close();

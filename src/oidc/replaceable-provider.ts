@@ -1,22 +1,30 @@
 // The provider for as long as the process lives, while its client is replaced: by one with another secret, other scopes.
 // What is under way finishes with the client that it began with.
+import type { ProviderClient } from './openid-provider.ts';
 import type { Provider } from './provider.ts';
 
 export interface ReplaceableProvider extends Provider {
   /** Uses another client as soon as that has the provider's metadata: until then the former one, which has it, serves. */
-  replaceBy(client: Provider): void;
+  replaceBy(client: ProviderClient): void;
 }
 
 /** Longer than any call to the provider may take, with its repetition. */
 const retireAfterMs = 60_000;
 
-export function createReplaceableProvider(first: Provider): ReplaceableProvider {
+export function createReplaceableProvider(first: ProviderClient): ReplaceableProvider {
   /** Newest first. */
-  const clients: Provider[] = [first];
+  const clients: ProviderClient[] = [first];
   const retiring = new Map<Provider, NodeJS.Timeout>();
+  let inForce = first;
+  first.inForce(true);
 
   function current(): Provider {
     const client = clients.find((client) => client.ready()) ?? clients[0] ?? first;
+    if (client !== inForce) {
+      inForce.inForce(false);
+      client.inForce(true);
+      inForce = client;
+    }
     if (clients[0] === client && clients.length > 1) clients.splice(1).forEach(retire);
     return client;
   }

@@ -11,7 +11,6 @@ import type { AccessTokens } from '../tokens/access-token.ts';
 import type { OpenedSession, SessionKey } from '../tokens/opened-session.ts';
 import type { TokenVault } from '../tokens/token-vault.ts';
 import { createClaimRule } from './claims.ts';
-import { viaNameOf } from './upstream-headers.ts';
 
 /** A canonical request target. */
 export interface Target {
@@ -51,19 +50,24 @@ export interface AdmissionOptions {
   metrics: Pick<Metrics, 'crossSiteRejections'>;
 }
 
+/** What the cross-site rule asks of calls on one route. `requireHeader`: of the whole site, `csrf.requireHeader`. */
+export function crossSiteOf(
+  { csrf: { typedUrl, navigation } }: Pick<RouteConfig, 'csrf'>,
+  { publicUrl, requireHeader }: { publicUrl: string; requireHeader: boolean },
+): CrossSiteRule {
+  return { origin: publicUrl, requireHeader, typedUrl, navigation };
+}
+
 /** Prepares the decisions about one route. */
 export function createAdmission(options: AdmissionOptions): Admit {
   const { config, publicUrl, crossSite, cookie, tokens, vault, now, metrics } = options;
   const methods: readonly string[] = config.methods;
   const grant = createGrant(config);
   const call = { needsToken: config.token !== 'none' };
-  const viaName = viaNameOf(publicUrl);
 
   /** What the request itself says against it, or undefined. */
   function refusalOf({ method, headers, target }: Asked, hasCookie: boolean): PosternError | undefined {
     if (target.hasEncodedSlash && config.encodedSlash === 'reject') return new PosternError('bad_request');
-    // Sent by us before: it would go round for ever (RFC 9110 section 7.6.3).
-    if (headers.via?.includes(viaName) === true) return new PosternError('bad_request');
     // There is no CORS here: a preflight asks on behalf of another origin.
     if (isPreflight(method, headers) && headers.origin !== publicUrl) return new PosternError('csrf_rejected');
     if (!methods.includes(method)) {

@@ -1,6 +1,6 @@
 // The way of an API call, before Express and without it: admission, headers, upstream.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Config, RouteConfig } from '../config/schema.ts';
+import type { Config } from '../config/schema.ts';
 import { PosternError } from '../errors.ts';
 import type { SendError } from '../http/error-response.ts';
 import { contextFor } from '../http/request-context.ts';
@@ -11,13 +11,14 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { AccessTokens } from '../tokens/access-token.ts';
 import type { OpenedSession } from '../tokens/opened-session.ts';
 import type { TokenVault } from '../tokens/token-vault.ts';
-import { createAdmission, createGrant } from './admission.ts';
+import { createAdmission, createGrant, crossSiteOf } from './admission.ts';
 import type { Admission, Admit, Target } from './admission.ts';
 import type { TieToSession } from './event-streams.ts';
 import { createForward } from './forward.ts';
-import { Places, createSessionRate } from './limits.ts';
+import type { Counts, Places } from './limits.ts';
 import { createRouteHeaders } from './route-headers.ts';
 import type { Route } from './routes.ts';
+import { timeLimitsOf } from './time-limits.ts';
 import { createUnauthorized } from './unauthorized.ts';
 import type { AuthorizedCall } from './unauthorized.ts';
 import type { UpstreamConnections } from './upstream-connections.ts';
@@ -26,11 +27,13 @@ import type { UpstreamConnections } from './upstream-connections.ts';
 export type ApiLane = (
   request: IncomingMessage,
   response: ServerResponse,
-  call: { match: { route: Route }; target: Target },
+  call: { route: Route; target: Target },
 ) => void;
 
 export interface ApiLaneOptions {
   routes: readonly Route[];
+  /** Names that carry claims on some route. */
+  claimNames: readonly string[];
   publicUrl: string;
   /** `csrf.requireHeader`. */
   requireHeader: boolean;
@@ -43,6 +46,7 @@ export interface ApiLaneOptions {
   tieToSession: TieToSession;
   sendProblem: SendError;
   limits: Pick<Config['limits'], 'upstreamRequests' | 'sessionRequests'>;
+  counts: Counts;
   /** Monotonic, ms. */
   now: () => number;
   metrics: Pick<Metrics, 'crossSiteRejections' | 'upstreamErrors' | 'replays' | 'retries' | 'shed'>;
@@ -53,19 +57,16 @@ type ServeCall = (request: IncomingMessage, response: ServerResponse, target: Ta
 
 /** Everything that can be decided about a route is decided here, once. */
 export function createApiLane(options: ApiLaneOptions): ApiLane {
-  const { upstreamRequests, sessionRequests } = options.limits;
-  const places = new Map<string, Places>();
-  const limitRate = sessionRequests && createSessionRate(sessionRequests);
+  const { counts, limits } = options;
+  const limitRate = limits.sessionRequests && counts.limitRate(limits.sessionRequests);
   const calls = new Map<Route, ServeCall>(
     options.routes.map((route) => {
-      const { authority, socketPath = authority } = route.upstream;
-      const ofUpstream = places.get(socketPath) ?? new Places(upstreamRequests);
-      places.set(socketPath, ofUpstream);
-      return [route, createRouteCall(route, options, { places: ofUpstream, limitRate })];
+      const places = counts.placesAt(route.upstream.server);
+      return [route, createRouteCall(route, options, { places, limitRate })];
     }),
   );
-  return function serve(request, response, { match, target }) {
-    const call = calls.get(match.route);
+  return function serve(request, response, { route, target }) {
+    const call = calls.get(route);
     if (call === undefined) throw new Error('This route belongs to another table');
     call(request, response, target);
   };
@@ -79,8 +80,7 @@ interface SharedLimits {
 function createRouteCall(route: Route, options: ApiLaneOptions, { places, limitRate }: SharedLimits): ServeCall {
   const { config, upstream } = route;
   const { publicUrl, cookie, tokens, vault, sendProblem, metrics, log } = options;
-  const { typedUrl, navigation } = config.csrf;
-  const crossSite = { origin: publicUrl, requireHeader: options.requireHeader, typedUrl, navigation };
+  const crossSite = crossSiteOf(config, options);
   const admitOne = createAdmission({ config, publicUrl, crossSite, cookie, tokens, vault, now: options.now, metrics });
   const admit = limitRate?.(admitOne) ?? admitOne;
   const headers = createRouteHeaders(route, options);
@@ -127,7 +127,7 @@ function createRouteCall(route: Route, options: ApiLaneOptions, { places, limitR
       sendProblem(request, response, new PosternError('payload_too_large'));
       return;
     }
-    if (!places.take(response)) {
+    if (!places.take(response, options.limits.upstreamRequests)) {
       refuse(request, response, new PosternError('overloaded', { retryAfterSeconds: 1 }));
       return;
     }
@@ -187,8 +187,4 @@ function createRouteCall(route: Route, options: ApiLaneOptions, { places, limitR
         sendProblem(request, response, new PosternError('internal_error', { cause }));
       });
   };
-}
-
-function timeLimitsOf({ timeout }: RouteConfig) {
-  return { connectMs: timeout.connect * 1000, headersMs: timeout.headers * 1000, idleMs: timeout.idle * 1000 };
 }

@@ -26,6 +26,9 @@ export interface AppFilesOptions {
   log: Logger;
 }
 
+/** The longest that a client may take none of the bytes that wait for it: they are held in memory, and their file is open. */
+const mostUnreadMs = 60_000;
+
 const forGood = 'public, max-age=31536000, immutable';
 const askEachTime = 'no-cache';
 const never = 'no-store';
@@ -117,6 +120,7 @@ export function createAppFiles(options: AppFilesOptions): RequestListener {
   const app = express();
   app.disable('x-powered-by');
   app.use((request, response) => {
+    response.setTimeout(mostUnreadMs, () => response.destroy());
     serve(request, response).catch((error: unknown) => fail(request, response, error));
   });
   return app as (request: IncomingMessage, response: ServerResponse) => void;

@@ -9,6 +9,11 @@ export type ClaimRule = (claims: Claims) => boolean;
 /** The header fields that carry claims, names in lower case; a claim that is not there has none. Pure. */
 export type ClaimHeaders = (claims: Claims) => readonly (readonly [name: string, value: string])[];
 
+/** The header fields that carry a claim on some route: they come from no client anywhere, because upstreams are shared. */
+export function claimFieldsOf(routes: readonly { config: Pick<RouteConfig, 'headers'> }[]): readonly string[] {
+  return routes.flatMap(({ config }) => Object.keys(config.headers.claims));
+}
+
 /** Every claim named in `require` must hold one of the values listed for it; undefined when none is named. */
 export function createClaimRule(require: RouteConfig['require']): ClaimRule | undefined {
   const demands = Object.entries(require).map(([path, values]) => ({ path, values: new Set(values.map(String)) }));

@@ -7,6 +7,7 @@ import { acceptedHosts, isForUs } from '../http/hosts.ts';
 import type { Target } from './admission.ts';
 import { canonicalPath } from './canonical-path.ts';
 import type { Route, RouteTable } from './routes.ts';
+import { viaNameOf } from './upstream-headers.ts';
 
 export type Destination =
   | { kind: 'refused'; error: PosternError }
@@ -22,9 +23,10 @@ export interface DestinationOptions {
   routes: RouteTable;
 }
 
-/** Checks the host and the path of a request, and says where it goes. Pure. */
+/** Checks the host, the path and the way of a request so far, and says where it goes. Pure. */
 export function createDestinations({ publicUrl, basePath, routes }: DestinationOptions) {
   const hosts = acceptedHosts(publicUrl);
+  const viaName = viaNameOf(publicUrl);
 
   return function destinationOf(request: IncomingMessage): Destination {
     const target = canonicalPath(request.url ?? '');
@@ -32,6 +34,8 @@ export function createDestinations({ publicUrl, basePath, routes }: DestinationO
     if (request.method === 'TRACE') {
       return refused(new PosternError('method_not_allowed', { headers: { allow: methods.join(', ') } }));
     }
+    // Sent by us before: it would go round for ever (RFC 9110 section 7.6.3).
+    if (request.headers.via?.includes(viaName) === true) return refused(new PosternError('bad_request'));
     if (target.kind === 'malformed') return refused(new PosternError('bad_request'));
     if (isUnder(target.path, basePath)) return { kind: 'own' };
     const match = routes.match(target.path);

@@ -17,6 +17,8 @@ interface WayOptions {
   url: string;
   publicUrl: string;
   cookie: Pick<SessionCookie, 'isOwn'>;
+  /** Names that carry claims on some route. */
+  claimNames: readonly string[];
 }
 
 export interface DevServerOptions extends WayOptions {
@@ -76,10 +78,10 @@ export function createDevServerWebSockets(options: DevServerWebSocketsOptions): 
 }
 
 // No token, no cookie of ours, and none of the headers that would keep the scripts from running.
-function createWay({ url, publicUrl, cookie }: WayOptions) {
+function createWay({ url, publicUrl, cookie, claimNames }: WayOptions) {
   const upstream = parseUpstream(url);
   const passesCookie = (name: string): boolean => !cookie.isOwn(name);
-  const toUpstream = createUpstreamHeaders({ publicUrl, authority: upstream.authority, passesCookie });
+  const toUpstream = createUpstreamHeaders({ publicUrl, authority: upstream.authority, passesCookie, claimNames });
   return {
     upstream,
     toClient: createResponseHeaders({ securityHeaders: {}, passesCookie, cache: 'upstream', variesByCookie: false }),

@@ -1,15 +1,14 @@
 // Event streams that an API sends to a signed-in caller (WHATWG HTML 9.2): they end when the session ends, on whichever replica that was
 // (OWASP ASVS 5.0 7.4.1). The browser asks again, and finds out why.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { PosternError } from '../errors.ts';
+import type { PosternError } from '../errors.ts';
 import { contextFor } from '../http/request-context.ts';
+import { noRoom } from '../session/streams.ts';
 import type { Streams } from '../session/streams.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
 /** Ties an answer to the session it was asked for, before its head is written. What comes back is why there is no room for it. */
 export type TieToSession = (request: IncomingMessage, response: ServerResponse, h: string) => PosternError | undefined;
-
-const retryAfterSeconds = 5;
 
 export function createSessionTie(options: {
   streams: Pick<Streams, 'open'>;
@@ -25,9 +24,7 @@ export function createSessionTie(options: {
         response.destroy();
       },
     });
-    if (opening.kind === 'full') {
-      return new PosternError(opening.of === 'session' ? 'rate_limited' : 'overloaded', { retryAfterSeconds });
-    }
+    if (opening.kind === 'full') return noRoom(opening);
     metrics.eventStreams.inc();
     response.once('close', () => {
       opening.leave();

@@ -1,15 +1,17 @@
 // The decision alone, for a gateway that carries the bytes itself: nginx auth_request, Caddy forward_auth, Traefik ForwardAuth, Envoy ext_authz.
 // A yes carries the Bearer token, so this listener is for the gateway and for nobody else: no browser may reach it.
 import type { IncomingHttpHeaders, IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { websocketLimitsOf } from '../config/route-schema.ts';
 import { PosternError } from '../errors.ts';
 import type { SendError } from '../http/error-response.ts';
 import { createFramingGuard } from '../http/framing.ts';
 import { contextFor } from '../http/request-context.ts';
 import type { Logger } from '../telemetry/log.ts';
-import { createAdmission } from './admission.ts';
+import { createAdmission, crossSiteOf } from './admission.ts';
 import type { Admission, AdmissionOptions, Admit, Asked, Target } from './admission.ts';
 import { canonicalPath } from './canonical-path.ts';
 import type { Route, RouteTable } from './routes.ts';
+import { crossSiteOfHandshakes } from './websocket-handshake.ts';
 
 /** Where gateways ask; below it, the original path may follow, with the original method (Envoy asks so). */
 const askPath = '/forward-auth';
@@ -32,18 +34,14 @@ export interface ForwardAuthOptions extends Omit<AdmissionOptions, 'config' | 'c
  * all its other headers come along as they are. The request must have been begun (http/request-context).
  */
 export function createForwardAuth(options: ForwardAuthOptions): RequestListener {
-  const { routes, hosts, publicUrl, requireHeader, sendProblem, metrics, log } = options;
-  const admissions = new Map<Route, Admit>(
-    routes.routes.map((route) => {
-      const { config } = route;
-      const crossSite = { origin: publicUrl, requireHeader, ...config.csrf };
-      return [route, createAdmission({ ...options, config, crossSite })];
-    }),
-  );
-
-  // Any site may make a handshake, and gateways keep its Upgrade to themselves: it is known by its key (RFC 6455 section 10.2).
-  function isForeignHandshake(headers: IncomingHttpHeaders): boolean {
-    return headers['sec-websocket-key'] !== undefined && headers.origin !== publicUrl;
+  const { routes, hosts, publicUrl, sendProblem, metrics, log } = options;
+  const calls = new Map<Route, Admit>();
+  const handshakes = new Map<Route, Admit>();
+  for (const route of routes.routes) {
+    const { config } = route;
+    calls.set(route, createAdmission({ ...options, config, crossSite: crossSiteOf(config, options) }));
+    if (websocketLimitsOf(config.websocket) === undefined) continue;
+    handshakes.set(route, createAdmission({ ...options, config, crossSite: crossSiteOfHandshakes(publicUrl) }));
   }
 
   function refuse(code: 'bad_request' | 'misdirected' | 'no_route' | 'csrf_rejected'): Admission {
@@ -55,14 +53,17 @@ export function createForwardAuth(options: ForwardAuthOptions): RequestListener 
     const target = canonicalPath(original.uri);
     if (target.kind === 'malformed') return refuse('bad_request');
     const match = routes.match(target.path);
-    if (isForeignHandshake(request.headers)) {
+    const handshake = isHandshake(request.headers);
+    // Any site may make one (RFC 6455 section 10.2).
+    if (handshake && request.headers.origin !== publicUrl) {
       metrics.crossSiteRejections.inc();
       return refuse('csrf_rejected');
     }
     if (match.kind !== 'route') return refuse(match.kind === 'none' ? 'no_route' : 'bad_request');
     contextFor(request).route = match.route.config.path;
-    const admit = admissions.get(match.route);
-    if (admit === undefined) throw new Error('This route belongs to another table');
+    const admit = (handshake ? handshakes : calls).get(match.route);
+    // A route that lets no WebSocket through.
+    if (admit === undefined) return refuse('no_route');
     return admit(askedOf(request, original.method, target));
   }
 
@@ -109,6 +110,11 @@ export function createForwardAuth(options: ForwardAuthOptions): RequestListener 
       sendProblem(request, response, new PosternError('internal_error', { cause }));
     });
   };
+}
+
+// Gateways keep its Upgrade to themselves: a handshake is known by its key, which no script can set on a call (W3C Fetch, forbidden request-headers).
+function isHandshake(headers: IncomingHttpHeaders): boolean {
+  return headers['sec-websocket-key'] !== undefined;
 }
 
 // Empty where no token goes along: a gateway that copies the header then overwrites whatever a client sent in it.

@@ -91,6 +91,11 @@ class Forwarding implements Exchange {
 
   connected(upstreamRequest: ClientRequest): void {
     limitTime(upstreamRequest, this.#options.limits);
+    // A 101 that nobody asked for would hand the client a connection in another protocol; unheard, it would end the request without a word.
+    upstreamRequest.once('upgrade', (_answer, socket) => {
+      socket.destroy();
+      this.#fail(new PosternError('upstream_invalid', { cause: new Error('Unexpected upgrade') }));
+    });
     this.#upstreamRequest = upstreamRequest;
     if (upstreamRequest.reusedSocket) this.#bytesBefore = upstreamRequest.socket?.bytesRead;
     const { authorized, isReplay, headers } = this.#attempt;
@@ -210,7 +215,7 @@ class Forwarding implements Exchange {
   #writeHead(upstreamResponse: IncomingMessage): boolean {
     const status = upstreamResponse.statusCode ?? 0;
     try {
-      // A 101 that nobody asked for would hand the client a connection in another protocol.
+      // What Node's parser lets through as final though HTTP knows no such answer: a 099, a 101 that names no protocol.
       if (status < 200) throw new Error(`Unexpected status ${status}`);
       this.#response.writeHead(status, this.#options.responseHeaders(upstreamResponse.rawHeaders));
       return true;

@@ -13,13 +13,17 @@ export interface HeldBody {
   drop(): void;
 }
 
-/** Resolves at the body's end, or as soon as it is too large. Never, when the answer is cut: the library has cut the client off then. */
+// Whoever waits here has not even a head: it gets one long before the upstream's silence counts as an idle time-out.
+const mostWaitMs = 2_000;
+
+/** Resolves at the body's end, or as soon as it is too large or too slow. Never, when the answer is cut: the library has cut the client off then. */
 export function holdBody(answer: IncomingMessage): Promise<HeldBody> {
   const { promise, resolve } = Promise.withResolvers<HeldBody>();
   const chunks: Buffer[] = [];
   let size = 0;
 
   function settle(isWhole: boolean): void {
+    clearTimeout(slow);
     answer.off('data', add).off('end', end);
     if (!isWhole) answer.pause();
     resolve({
@@ -45,6 +49,8 @@ export function holdBody(answer: IncomingMessage): Promise<HeldBody> {
     settle(true);
   }
 
+  const slow = setTimeout(settle, mostWaitMs, false);
+  answer.once('close', () => clearTimeout(slow));
   answer.on('data', add).on('end', end);
   return promise;
 }

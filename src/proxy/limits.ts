@@ -1,4 +1,5 @@
-// How much is let through at once: requests under way at one upstream, and calls of one session in a span of time. Both count in this process alone.
+// How much is let through at once: requests under way at one upstream, and calls of one session in a span of time. Both count in this process alone, and
+// on over reloads: otherwise each would let in as much again.
 import type { ServerResponse } from 'node:http';
 import RateLimiterMemory from 'rate-limiter-flexible/lib/RateLimiterMemory.js';
 import type { Config } from '../config/schema.ts';
@@ -7,16 +8,11 @@ import type { Admit } from './admission.ts';
 
 /** The places at one upstream. Without a bound, requests would queue up behind an upstream that hangs until memory ends. */
 export class Places {
-  readonly #most: number;
   #taken = 0;
 
-  constructor(most: number) {
-    this.#most = most;
-  }
-
-  /** Takes a place until the response is closed, however it ends; false when there is none. */
-  take(response: ServerResponse): boolean {
-    if (this.#taken >= this.#most) return false;
+  /** Takes one of `most` places until the response is closed, however it ends; false when there is none. */
+  take(response: ServerResponse, most: number): boolean {
+    if (this.#taken >= most) return false;
     this.#taken += 1;
     response.once('close', this.#free);
     return true;
@@ -27,8 +23,35 @@ export class Places {
   };
 }
 
+type SessionRate = NonNullable<Config['limits']['sessionRequests']>;
+
+/** What is counted for as long as the process lives. */
+export interface Counts {
+  /** By `server` of the upstream. */
+  placesAt(server: string): Places;
+  /** Counts on while the settings are those it was last asked for, and anew with others. */
+  limitRate(settings: SessionRate): (admit: Admit) => Admit;
+}
+
+export function createCounts(): Counts {
+  const places = new Map<string, Places>();
+  let rate: { key: string; limit: (admit: Admit) => Admit } | undefined;
+  return {
+    placesAt(server) {
+      const known = places.get(server) ?? new Places();
+      places.set(server, known);
+      return known;
+    },
+    limitRate(settings) {
+      const key = JSON.stringify([settings.count, settings.per]);
+      if (rate?.key !== key) rate = { key, limit: createSessionRate(settings) };
+      return rate.limit;
+    },
+  };
+}
+
 /** Refuses with `rate_limited` what a session asks for beyond its share. Anonymous calls are not counted. */
-export function createSessionRate({ count, per }: NonNullable<Config['limits']['sessionRequests']>) {
+function createSessionRate({ count, per }: SessionRate) {
   const limiter = new RateLimiterMemory({ points: count, duration: per });
   return function limit(admit: Admit): Admit {
     return async (asked) => {

@@ -55,6 +55,7 @@ export function observeConnections(
           connection.upgrade(request, head, new WatchedUpgrade(exchange, begin(upstream.authority, request, request))),
       };
     },
+    keepOnly: (upstreams) => connections.keepOnly(upstreams),
     close: () => connections.close(),
   };
 }

@@ -17,13 +17,13 @@ export interface RouteHeadersOptions {
   cookie: Pick<SessionCookie, 'isOwn'>;
   /** Headers of every proxied answer. */
   securityHeaders: HeaderList;
-  /** All routes: what carries a claim on one of them comes from no client on any, because upstreams are shared. */
-  routes: readonly Route[];
+  /** Names that carry claims, on this route or another. */
+  claimNames: readonly string[];
 }
 
 /** Prepares both builders of a route. */
 export function createRouteHeaders({ config, upstream }: Route, options: RouteHeadersOptions): RouteHeaders {
-  const { publicUrl, cookie, securityHeaders, routes } = options;
+  const { publicUrl, cookie, securityHeaders, claimNames } = options;
   const requestCookies = new Set(config.cookies.request);
   const responseCookies = new Set(config.cookies.response);
   return {
@@ -32,7 +32,7 @@ export function createRouteHeaders({ config, upstream }: Route, options: RouteHe
       authority: upstream.authority,
       passesCookie: requestCookies.size > 0 && ((name) => requestCookies.has(name) && !cookie.isOwn(name)),
       headers: config.headers,
-      claimNames: routes.flatMap((route) => Object.keys(route.config.headers.claims)),
+      claimNames,
     }),
     toClient: createResponseHeaders({
       securityHeaders,

@@ -1,10 +1,12 @@
 // Which route a path belongs to: the longest prefix that ends at a segment boundary (RFC 10017 section 6.1.3.6).
 // A path that a careless upstream could read as belonging to another route belongs to none.
-import type { RouteConfig } from '../config/schema.ts';
-import { reachOf, socketOf } from '../config/upstream-address.ts';
+import type { Config, RouteConfig } from '../config/schema.ts';
+import { reachOf, serverOf, socketOf } from '../config/upstream-address.ts';
 
 /** Where a route's requests go. */
 export interface Upstream {
+  /** What all upstreams on one server have in common. */
+  server: string;
   protocol: 'http:' | 'https:';
   /** Without the brackets of an IPv6 address. */
   hostname: string;
@@ -74,6 +76,7 @@ export function parseUpstream(address: string, tls?: RouteConfig['tls']): Upstre
   const socketPath = socketOf(address);
   const { protocol, hostname, port, host, pathname } = new URL(socketPath === undefined ? address : 'http://localhost');
   return {
+    server: serverOf(address),
     protocol: protocol === 'https:' ? 'https:' : 'http:',
     hostname: hostname.replace(/^\[|\]$/g, ''),
     port: port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port),
@@ -82,6 +85,12 @@ export function parseUpstream(address: string, tls?: RouteConfig['tls']): Upstre
     socketPath,
     tls,
   };
+}
+
+/** All that a configuration sends requests to. */
+export function upstreamsOf({ routes, spa }: Pick<Config, 'routes' | 'spa'>): Upstream[] {
+  const ofRoutes = routes.map(({ upstream, tls }) => parseUpstream(upstream, tls));
+  return spa !== undefined && 'upstream' in spa ? [...ofRoutes, parseUpstream(spa.upstream)] : ofRoutes;
 }
 
 function createRoute(config: RouteConfig): Route {

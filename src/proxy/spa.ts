@@ -21,12 +21,16 @@ export function createSpa(options: SpaOptions): Spa {
   if (settings === undefined) {
     return (request, response) => sendProblem(request, response, new PosternError('no_route'));
   }
-  const serve: Spa =
-    'directory' in settings
-      ? createAppFiles({ ...options, settings })
-      : createDevServer({ ...options, url: settings.upstream });
+  const serve = createApp(settings, options);
   return (request, response, target) => {
     contextFor(request).route = 'spa';
     serve(request, response, target);
   };
+}
+
+function createApp(settings: NonNullable<Config['spa']>, options: SpaOptions): Spa {
+  if ('upstream' in settings) return createDevServer({ ...options, url: settings.upstream });
+  const serveFiles = createAppFiles({ ...options, settings });
+  // Without the target, which Express would take for its `next`.
+  return (request, response) => serveFiles(request, response);
 }

@@ -1,5 +1,6 @@
 // How long a request waits for its upstream.
 import type { ClientRequest } from 'node:http';
+import type { RouteConfig } from '../config/schema.ts';
 
 /** Time limits of one route, in ms. */
 export interface UpstreamTimeLimits {
@@ -9,6 +10,10 @@ export interface UpstreamTimeLimits {
   headersMs: number;
   /** Without a byte in either direction, while the answer comes. */
   idleMs: number;
+}
+
+export function timeLimitsOf({ timeout }: Pick<RouteConfig, 'timeout'>): UpstreamTimeLimits {
+  return { connectMs: timeout.connect * 1000, headersMs: timeout.headers * 1000, idleMs: timeout.idle * 1000 };
 }
 
 /** What a request is destroyed with when its time is up. */

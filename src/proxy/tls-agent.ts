@@ -1,6 +1,7 @@
 // TLS to an upstream with an authority or a client certificate of its own (RFC 5280, RFC 9525). The files are followed: connections that stand stay,
 // new ones are made with what the files hold now, and what cannot be used changes nothing.
 import { readFileSync } from 'node:fs';
+import type http from 'node:http';
 import https from 'node:https';
 import { createSecureContext } from 'node:tls';
 import { readPems, tlsFlaw } from '../config/pem.ts';
@@ -9,10 +10,10 @@ import { watchFiles } from '../config/watched-files.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Upstream } from './routes.ts';
 
-export interface TlsAgent {
-  readonly agent: https.Agent;
-  /** Cuts its connections. */
-  close(): void;
+export interface UpstreamAgent {
+  readonly agent: http.Agent;
+  /** Looks at its files no more. */
+  unfollow: () => void;
 }
 
 const pollMs = 30_000;
@@ -21,7 +22,7 @@ const pollMs = 30_000;
 export function createTlsAgent(
   tls: NonNullable<Upstream['tls']>,
   { settings, log }: { settings: https.AgentOptions; log: Logger },
-): TlsAgent {
+): UpstreamAgent {
   const files = [tls.ca, tls.cert, tls.key].flatMap((part) => part?.file ?? []);
   const agent = new https.Agent({
     ...settings,
@@ -61,13 +62,7 @@ export function createTlsAgent(
   }
 
   const watched = files.length === 0 ? undefined : watchFiles({ files, pollMs, onChange: follow });
-  return {
-    agent,
-    close() {
-      watched?.close();
-      agent.destroy();
-    },
-  };
+  return { agent, unfollow: () => watched?.close() };
 }
 
 function readText(path: string): string {

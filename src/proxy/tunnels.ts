@@ -1,8 +1,8 @@
 // Opens tunnels on one way to one upstream: room for them, their place in the register of streams, and what operators hear of them.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { PosternError } from '../errors.ts';
 import type { SendError } from '../http/error-response.ts';
 import { contextFor } from '../http/request-context.ts';
+import { noRoom } from '../session/streams.ts';
 import type { Streams } from '../session/streams.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -54,8 +54,6 @@ export interface Outbound {
 /** Takes a handshake over: either the tunnel comes about, or the response is answered. */
 export type OpenTunnel = (request: IncomingMessage, response: ServerResponse, outbound: Outbound) => void;
 
-const retryAfterSeconds = 5;
-
 export function createTunnels(options: TunnelsOptions): OpenTunnel {
   const { connection, timeLimits, lifetime, toClient, streams, sendProblem, metrics, log } = options;
 
@@ -85,8 +83,7 @@ export function createTunnels(options: TunnelsOptions): OpenTunnel {
     // Registered before the upstream is asked: a session that ends meanwhile ends the handshake too.
     const opening = streams.open(h, tunnel);
     if (opening.kind === 'full') {
-      const code = opening.of === 'session' ? 'rate_limited' : 'overloaded';
-      sendProblem(request, response, new PosternError(code, { retryAfterSeconds }));
+      sendProblem(request, response, noRoom(opening));
       return;
     }
     request.socket.once('close', opening.leave);

@@ -14,7 +14,7 @@ import { createProxyMiddleware } from 'http-proxy-middleware';
 import type { Logger } from '../telemetry/log.ts';
 import type { Upstream } from './routes.ts';
 import { createTlsAgent } from './tls-agent.ts';
-import type { TlsAgent } from './tls-agent.ts';
+import type { UpstreamAgent } from './tls-agent.ts';
 
 /** One request to an upstream, as its sender hears of it. */
 export interface Exchange {
@@ -51,6 +51,8 @@ export interface UpgradeConnection {
 export interface UpstreamConnections {
   to(upstream: Upstream): UpstreamConnection;
   upgradesTo(upstream: Upstream): UpgradeConnection;
+  /** Lets go of all upstreams but these: files are followed no longer, idle connections are closed, and those in use once they are free. */
+  keepOnly(upstreams: readonly Upstream[]): void;
   /** Cuts every connection. */
   close(): void;
 }
@@ -61,54 +63,72 @@ const callSettings = { keepAlive: true, maxSockets: Infinity, maxFreeSockets: 25
 const upgradeSettings = { keepAlive: false, maxSockets: Infinity };
 
 export function createUpstreamConnections({ log }: { log: Logger }): UpstreamConnections {
-  const callAgents = createAgents(callSettings, log);
-  const upgradeAgents = createAgents(upgradeSettings, log);
+  const calls = oncePerUpstream(createConnection, { settings: callSettings, log });
+  const upgrades = oncePerUpstream(createUpgradeConnection, { settings: upgradeSettings, log });
   return {
-    // Kept, because the library leaves a listener at the server for each, and generations come and go.
-    to: oncePerUpstream((upstream) => createConnection(upstream, callAgents.for(upstream))),
-    upgradesTo: oncePerUpstream((upstream) => createUpgradeConnection(upstream, upgradeAgents.for(upstream))),
-    close() {
-      callAgents.close();
-      upgradeAgents.close();
-    },
-  };
-}
-
-function oncePerUpstream<Connection>(create: (upstream: Upstream) => Connection): (upstream: Upstream) => Connection {
-  const connections = new Map<string, Connection>();
-  return (upstream) => {
-    const { protocol, hostname, port, socketPath, tls } = upstream;
-    const key = JSON.stringify([protocol, hostname, port, socketPath, tls]);
-    const connection = connections.get(key) ?? create(upstream);
-    connections.set(key, connection);
-    return connection;
-  };
-}
-
-interface Agents {
-  for(upstream: Upstream): http.Agent;
-  close(): void;
-}
-
-function createAgents(settings: http.AgentOptions, log: Logger): Agents {
-  const plain = new http.Agent(settings);
-  const secure = new https.Agent(settings);
-  const special = new Map<string, TlsAgent>();
-  return {
-    for({ protocol, tls }) {
-      if (protocol === 'http:') return plain;
-      if (tls === undefined) return secure;
-      const key = JSON.stringify(tls);
-      const known = special.get(key) ?? createTlsAgent(tls, { settings, log });
-      special.set(key, known);
-      return known.agent;
+    to: calls.to,
+    upgradesTo: upgrades.to,
+    keepOnly(upstreams) {
+      calls.keepOnly(upstreams);
+      upgrades.keepOnly(upstreams);
     },
     close() {
-      plain.destroy();
-      secure.destroy();
-      for (const tlsAgent of special.values()) tlsAgent.close();
+      calls.close();
+      upgrades.close();
     },
   };
+}
+
+interface AgentOptions {
+  settings: http.AgentOptions;
+  log: Logger;
+}
+
+// Kept, because the library leaves a listener at the server for each, and generations come and go.
+function oncePerUpstream<Connection>(
+  create: (upstream: Upstream, agent: http.Agent) => Connection,
+  options: AgentOptions,
+) {
+  const kept = new Map<string, { connection: Connection; agent: UpstreamAgent }>();
+  const keyOf = ({ server, tls }: Upstream): string => JSON.stringify([server, tls]);
+  return {
+    to: (upstream: Upstream): Connection => {
+      const key = keyOf(upstream);
+      const known = kept.get(key);
+      if (known !== undefined) return known.connection;
+      const agent = createAgent(upstream, options);
+      const connection = create(upstream, agent.agent);
+      kept.set(key, { connection, agent });
+      return connection;
+    },
+    keepOnly(upstreams: readonly Upstream[]): void {
+      const named = new Set(upstreams.map(keyOf));
+      for (const [key, { agent }] of kept) {
+        if (named.has(key)) continue;
+        kept.delete(key);
+        letGo(agent);
+      }
+    },
+    close(): void {
+      for (const { agent } of kept.values()) {
+        agent.unfollow();
+        agent.agent.destroy();
+      }
+    },
+  };
+}
+
+function createAgent({ protocol, tls }: Upstream, { settings, log }: AgentOptions): UpstreamAgent {
+  if (tls !== undefined && protocol === 'https:') return createTlsAgent(tls, { settings, log });
+  const agent = protocol === 'https:' ? new https.Agent(settings) : new http.Agent(settings);
+  return { agent, unfollow: () => undefined };
+}
+
+// Requests of a former generation may still go out on it.
+function letGo({ agent, unfollow }: UpstreamAgent): void {
+  unfollow();
+  agent.maxFreeSockets = 0;
+  for (const socket of Object.values(agent.freeSockets).flat()) socket?.destroy();
 }
 
 // The library's events come from one emitter for all requests, so each request carries what its own events are for.

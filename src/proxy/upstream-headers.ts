@@ -2,6 +2,7 @@
 // and a field left in place is a field that a client can forge (RFC 9110 section 7.6, RFC 7239 section 8.1, RFC 10017 section 6.1).
 import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
+import { isIP } from 'node:net';
 import {
   bodyNames,
   isPlainName,
@@ -46,7 +47,7 @@ export interface UpstreamHeadersOptions {
   /** What the route says of header fields; nothing for what is no route. */
   headers?: Pick<RouteConfig['headers'], 'request' | 'claims'> | undefined;
   /** Names that carry claims, here or on another route. */
-  claimNames?: readonly string[] | undefined;
+  claimNames: readonly string[];
 }
 
 const alwaysDropped = [...requestConnectionNames, ...ownRequestNames, ...neverFromClients];
@@ -106,7 +107,7 @@ export function viaNameOf(publicUrl: string): string {
 }
 
 /** Which of the client's fields go on: decided by name alone. */
-function createNameFilter({ headers, claimNames = [] }: UpstreamHeadersOptions): (name: string) => boolean {
+function createNameFilter({ headers, claimNames }: UpstreamHeadersOptions): (name: string) => boolean {
   const { set = {}, remove = [], allow } = headers?.request ?? {};
   const dropped = new Set([
     ...alwaysDropped,
@@ -138,8 +139,14 @@ function cookiesThatPass(cookieHeader: string, passes: (name: string) => boolean
     .join('; ');
 }
 
-// RFC 7239 section 6: an IPv6 address is bracketed, and quoted for its colons.
+// RFC 7239 section 6: an IPv6 address is bracketed, and quoted for its colons. What a proxy says in place of an address may be anything.
 function forwardedNode(address: string): string {
-  if (address === '') return 'unknown';
-  return address.includes(':') ? `"[${address}]"` : address;
+  switch (isIP(address)) {
+    case 4:
+      return address;
+    case 6:
+      return `"[${address}]"`;
+    default:
+      return 'unknown';
+  }
 }

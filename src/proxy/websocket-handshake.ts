@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import { PosternError } from '../errors.ts';
 import { isFromOwnPages } from '../http/cross-site.ts';
+import type { CrossSiteRule } from '../http/cross-site.ts';
 import type { BuildResponseHeaders } from './response-headers.ts';
 import type { UpstreamHeaders } from './upstream-headers.ts';
 
@@ -11,12 +12,17 @@ const keyShape = /^[A-Za-z0-9+/]{22}==$/;
 const acceptSuffix = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 const negotiated = ['sec-websocket-protocol', 'sec-websocket-extensions'] as const;
 
+/** What the cross-site rule asks of handshakes. No script can set a header on one, so none is asked for: its Origin tells. */
+export function crossSiteOfHandshakes(publicUrl: string): CrossSiteRule {
+  return { origin: publicUrl, requireHeader: false, typedUrl: false, navigation: false };
+}
+
 /**
  * What a handshake itself says against it: `csrf_rejected`, `upgrade_required` or `bad_request`; undefined when it may go on.
  * A handshake is no CORS request: any site may make one with this browser's cookies, and only its Origin tells (RFC 6455 section 10.2).
  */
 export function refusalOfHandshake(headers: IncomingHttpHeaders, publicUrl: string): PosternError | undefined {
-  const rule = { origin: publicUrl, requireHeader: false, typedUrl: false, navigation: false };
+  const rule = crossSiteOfHandshakes(publicUrl);
   if (headers.origin !== publicUrl || !isFromOwnPages('GET', headers, rule)) return new PosternError('csrf_rejected');
   if (headers['sec-websocket-version'] !== version) {
     return new PosternError('upgrade_required', {

@@ -16,10 +16,11 @@ import type { Destination } from './destination.ts';
 import { createDevServerWebSockets } from './dev-server.ts';
 import { createRouteHeaders } from './route-headers.ts';
 import type { Route } from './routes.ts';
+import { timeLimitsOf } from './time-limits.ts';
 import { createTunnels } from './tunnels.ts';
 import type { ServeHandshake, TunnelSurroundings } from './tunnels.ts';
 import type { UpstreamConnections } from './upstream-connections.ts';
-import { refusalOfHandshake } from './websocket-handshake.ts';
+import { crossSiteOfHandshakes, refusalOfHandshake } from './websocket-handshake.ts';
 
 /**
  * Serves a handshake: a tunnel, or an answer. `head` is what has come behind it.
@@ -33,6 +34,8 @@ export type ServeUpgrade = (
 
 export interface WebSocketsOptions extends TunnelSurroundings {
   routes: readonly Route[];
+  /** Names that carry claims on some route. */
+  claimNames: readonly string[];
   spa: Config['spa'];
   publicUrl: string;
   cookie: Pick<SessionCookie, 'read' | 'isOwn'>;
@@ -91,19 +94,13 @@ function createRouteWebSockets(route: Route, options: WebSocketsOptions): ServeH
   const limits = websocketLimitsOf(config.websocket);
   if (limits === undefined) return undefined;
   const { publicUrl, cookie, tokens, vault, sendProblem, metrics, log } = options;
-  // No script can set a header on a handshake, so none is asked for: its Origin has been looked at.
-  const crossSite = { origin: publicUrl, requireHeader: false, typedUrl: false, navigation: false };
+  const crossSite = crossSiteOfHandshakes(publicUrl);
   const admit = createAdmission({ config, publicUrl, crossSite, cookie, tokens, vault, now: options.now, metrics });
   const headers = createRouteHeaders(route, options);
-  const { timeout } = config;
   const openTunnel = createTunnels({
     ...options,
     connection: options.connections.upgradesTo(upstream),
-    timeLimits: {
-      connectMs: timeout.connect * 1000,
-      headersMs: timeout.headers * 1000,
-      idleMs: timeout.idle * 1000,
-    },
+    timeLimits: timeLimitsOf(config),
     lifetime: {
       idleMs: limits.idleTimeout * 1000,
       maxAgeMs: limits.maxAge === undefined ? undefined : limits.maxAge * 1000,

@@ -19,7 +19,7 @@ export interface SessionIndex {
   remove(h: string, owner: SessionOwner): Promise<void>;
   /** The record of one session; undefined when it has ended. */
   read(h: string): Promise<FoundSession['record'] | undefined>;
-  /** All sessions of a user, the oldest first. */
+  /** All sessions of a user, the oldest login first; before them those whose record is damaged. */
   bySubject(iss: string, sub: string): Promise<FoundSession[]>;
   /** All sessions of one session at the provider. */
   bySid(iss: string, sid: string): Promise<FoundSession[]>;
@@ -58,13 +58,19 @@ export function createSessionIndex(options: {
       await Promise.all(keysOf(owner).map((key) => store.indexRemove(key, h)));
     },
     read,
-    bySubject: (iss, sub) => find(subjectKey(iss, sub)),
+    bySubject: async (iss, sub) => byLogin(await find(subjectKey(iss, sub))),
     bySid: (iss, sid) => find(sidKey(iss, sid)),
   };
 }
 
 const subjectKey = (iss: string, sub: string): string => `sub:${nameOf([app, iss, sub])}`;
 const sidKey = (iss: string, sid: string): string => `sid:${nameOf([app, iss, sid])}`;
+
+// The store keeps them in the order in which they must have ended by, and that is another one once the longest life of a session has been changed.
+function byLogin(sessions: FoundSession[]): FoundSession[] {
+  const createdAt = ({ record }: FoundSession): number => (record === 'unreadable' ? 0 : record.createdAt);
+  return sessions.toSorted((one, other) => createdAt(one) - createdAt(other));
+}
 
 function keysOf({ iss, sub, sid }: SessionOwner): string[] {
   return [subjectKey(iss, sub), ...(sid === undefined ? [] : [sidKey(iss, sid)])];

@@ -1,5 +1,6 @@
 // The register of open streams: whoever stays connected on the strength of a session stands here under its `h`, hears what happens to it,
 // and is closed when it ends, on whichever replica that was (OWASP ASVS 5.0 7.4.1).
+import { PosternError } from '../errors.ts';
 import type { EndReason, Store, StoreMessage } from '../store/store.ts';
 import { watchSession } from './session-watch.ts';
 import type { ExpiryNotice, Lapse, SessionWatch } from './session-watch.ts';
@@ -26,6 +27,13 @@ export type StreamOpening =
   | { kind: 'open'; leave: () => void }
   /** `session`: this session has as many of this kind as it may. `process`: so has this process, or it is draining. */
   | { kind: 'full'; of: 'session' | 'process' };
+
+const retryAfterSeconds = 5;
+
+/** What is answered in place of a stream that there is no room for: `rate_limited` or `overloaded`. */
+export function noRoom({ of }: Extract<StreamOpening, { kind: 'full' }>): PosternError {
+  return new PosternError(of === 'session' ? 'rate_limited' : 'overloaded', { retryAfterSeconds });
+}
 
 export interface Streams {
   /**

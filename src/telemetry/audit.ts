@@ -6,6 +6,8 @@ import type { Logger } from './log.ts';
 interface Facts {
   /** Whose request it was. */
   request: { readonly requestId: string; readonly clientAddress: string };
+  /** The address of an operator's request. */
+  client: string;
   /** The session, by the hash of its id, if there was one. */
   h: string | undefined;
   issuer: string;
@@ -15,6 +17,8 @@ interface Facts {
   route: string;
   /** How many sessions. */
   sessions: number;
+  /** How many more are refused here and wait for the store. */
+  pending: number;
   /** What is wrong with a configuration, a line each: it names keys and files, and quotes no secret. */
   problems: readonly string[];
   cause: unknown;
@@ -23,11 +27,13 @@ interface Facts {
 /** The fields of the line that each fact becomes. */
 export const fieldsOf = {
   request: ['requestId', 'client'],
+  client: ['client'],
   h: ['handle'],
   issuer: ['issuer'],
   reason: ['reason'],
   route: ['route'],
   sessions: ['sessions'],
+  pending: ['pending'],
   problems: ['problems'],
   cause: ['err'],
 } as const satisfies Record<keyof Facts, readonly string[]>;
@@ -50,7 +56,11 @@ export const auditEvents = {
     says: 'back-channel logout failed',
     carries: ['request', 'issuer', 'reason', 'cause'],
   },
-  sessions_ended_by_operator: { level: 'info', says: 'sessions ended by an operator', carries: ['sessions'] },
+  sessions_ended_by_operator: {
+    level: 'info',
+    says: 'sessions ended by an operator',
+    carries: ['client', 'issuer', 'sessions', 'pending'],
+  },
   csrf_rejected: { level: 'warn', says: 'refused by the cross-site rule', carries: ['request', 'route'] },
   access_denied: { level: 'warn', says: 'refused by the rule of a route', carries: ['request', 'route'] },
   configuration_reloaded: { level: 'info', says: 'configuration reloaded', carries: [] },
@@ -72,17 +82,18 @@ export type Audit = <Event extends AuditEvent>(event: Event, told: Told<Event>) 
 export function createAudit({ log, handleOf }: { log: Logger; handleOf: (h: string) => string }): Audit {
   return (event, told) => {
     const { level, says } = auditEvents[event];
-    const { request, h, issuer, reason, route, sessions, problems, cause } = told as Partial<Facts>;
+    const { request, client, h, issuer, reason, route, sessions, pending, problems, cause } = told as Partial<Facts>;
     log[level](
       {
         event,
         requestId: request?.requestId,
-        client: request?.clientAddress,
+        client: request?.clientAddress ?? client,
         handle: h === undefined ? undefined : handleOf(h),
         issuer,
         reason,
         route,
         sessions,
+        pending,
         problems,
         err: cause,
       },

@@ -30,6 +30,13 @@ export function createMetrics() {
     return tally;
   }
 
+  /** A counter of known outcomes that are all there from the start: Prometheus' increase() does not see the one with which a series begins. */
+  function outcomes(counter: { name: string; help: string }, known: readonly string[]): Counter<'outcome'> {
+    const counted = new Counter({ ...counter, labelNames: ['outcome'] as const, registers });
+    for (const outcome of known) counted.inc({ outcome }, 0);
+    return counted;
+  }
+
   return {
     registry,
     requestDuration: new Histogram({
@@ -50,24 +57,27 @@ export function createMetrics() {
       buckets: latencyBuckets,
       registers,
     }),
-    logins: new Counter({
-      name: 'postern_logins_total',
-      help: 'Logins that came back from the provider, by outcome.',
-      labelNames: ['outcome'] as const,
-      registers,
-    }),
+    logins: outcomes({ name: 'postern_logins_total', help: 'Logins that came back from the provider, by outcome.' }, [
+      'signed-in',
+      'refused',
+      'invalid',
+      'unavailable',
+      'unknown',
+    ]),
     logouts: new Counter({
       name: 'postern_logouts_total',
       help: 'Sessions ended, by reason.',
       labelNames: ['reason'] as const,
       registers,
     }),
-    refreshes: new Counter({
-      name: 'postern_token_refresh_total',
-      help: 'Refreshes that this process led, by outcome.',
-      labelNames: ['outcome'] as const,
-      registers,
-    }),
+    refreshes: outcomes({ name: 'postern_token_refresh_total', help: 'Refreshes that this process led, by outcome.' }, [
+      'refreshed',
+      'ended',
+      'misconfigured',
+      'unavailable',
+      'superseded',
+      'signed-out',
+    ]),
     refreshDuration: new Histogram({
       name: 'postern_token_refresh_duration_seconds',
       help: 'How long the refreshes took that this process led, by outcome.',
@@ -85,6 +95,8 @@ export function createMetrics() {
       name: 'postern_provider_breaker_open',
       help: '1 while the provider’s token endpoint is not called because it keeps failing, by what for.',
       labelNames: ['grant'] as const,
+      // Of several workers, whether there is one that does not call.
+      aggregator: 'max',
       registers,
     }),
     takeovers: new Counter({
@@ -102,18 +114,20 @@ export function createMetrics() {
       help: 'Records that no key of ours opens; they are kept.',
       registers,
     }),
-    keyReloads: new Counter({
-      name: 'postern_session_key_reloads_total',
-      help: 'Changes of the session keys in their files, by whether they were taken over.',
-      labelNames: ['outcome'] as const,
-      registers,
-    }),
-    certificateReloads: new Counter({
-      name: 'postern_tls_certificate_reloads_total',
-      help: 'Changes of the certificate of our own in its files, by whether they were taken over.',
-      labelNames: ['outcome'] as const,
-      registers,
-    }),
+    keyReloads: outcomes(
+      {
+        name: 'postern_session_key_reloads_total',
+        help: 'Changes of the session keys in their files, by whether they were taken over.',
+      },
+      ['taken', 'refused'],
+    ),
+    certificateReloads: outcomes(
+      {
+        name: 'postern_tls_certificate_reloads_total',
+        help: 'Changes of the certificate of our own in its files, by whether they were taken over.',
+      },
+      ['taken', 'refused'],
+    ),
     certificateNotAfter: new Gauge({
       name: 'postern_tls_certificate_not_after_seconds',
       help: 'When the certificate in use ends, as Unix time.',
@@ -122,12 +136,13 @@ export function createMetrics() {
       aggregator: 'min',
       registers,
     }),
-    configReloads: new Counter({
-      name: 'postern_config_reloads_total',
-      help: 'Changed configurations, and those that were to be read again, by whether they were taken over.',
-      labelNames: ['outcome'] as const,
-      registers,
-    }),
+    configReloads: outcomes(
+      {
+        name: 'postern_config_reloads_total',
+        help: 'Changed configurations, and those that were to be read again, by whether they were taken over.',
+      },
+      ['taken', 'refused'],
+    ),
     configReloadedAt: new Gauge({
       name: 'postern_config_last_reload_success_timestamp_seconds',
       help: 'When the configuration in force was taken over, as Unix time.',

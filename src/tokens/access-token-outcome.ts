@@ -14,3 +14,8 @@ export function providerAway(retryInMs: number): AccessTokenOutcome {
   const retryAfterSeconds = Math.max(1, Math.ceil(retryInMs / 1000));
   return { kind: 'unavailable', error: new PosternError('provider_unavailable', { retryAfterSeconds }) };
 }
+
+/** What a session that was opened, or is gone, comes to. */
+export function outcomeOf(session: OpenedSession | null): AccessTokenOutcome {
+  return session === null ? { kind: 'signed-out' } : { kind: 'active', session };
+}

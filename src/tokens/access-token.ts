@@ -32,14 +32,16 @@ export interface AccessTokens {
   remainingMs(session: OpenedSession): Remaining;
   /** Wakes those who wait for another process. */
   notice(message: StoreMessage): void;
-  /** Resolves when no refresh is under way: a rotated token is never dropped by a shutdown. */
-  drain(): Promise<void>;
+  /** Begins no refresh any more. Resolves when none of this process is under way, so that a shutdown drops no rotated token; at the latest after `atMostMs`. */
+  drain(atMostMs: number): Promise<void>;
 }
 
 export interface AccessTokensOptions {
   store: Store;
   vault: TokenVault;
   provider: Provider;
+  /** For a refresh token that has come to no session. */
+  discardToken: (refreshToken: string) => void;
   refreshBeforeMs: number;
   now: () => number;
   randomId: () => string;
@@ -132,9 +134,7 @@ export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
 
     notice: (message) => flight.notice(message),
 
-    async drain() {
-      while (flights.size > 0) await Promise.all(flights.values());
-    },
+    drain: (atMostMs) => flight.drain(atMostMs),
   };
 }
 

@@ -10,10 +10,12 @@ import { StoreUnavailable } from '../store/store.ts';
 import type { Audit } from '../telemetry/audit.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import { providerAway, type AccessTokenOutcome } from './access-token-outcome.ts';
+import { outcomeOf, providerAway, type AccessTokenOutcome } from './access-token-outcome.ts';
+import { attemptDeadlineMs, createAttempts } from './attempts.ts';
 import { createBackOff } from './back-off.ts';
 import type { OpenedSession } from './opened-session.ts';
 import type { TokenVault } from './token-vault.ts';
+import { createWakers } from './wakers.ts';
 
 type Refreshed = Extract<RefreshOutcome, { kind: 'refreshed' }>;
 
@@ -21,6 +23,8 @@ export interface RefreshFlightOptions {
   store: Store;
   vault: TokenVault;
   provider: Provider;
+  /** For a refresh token that has come to no session. */
+  discardToken: (refreshToken: string) => void;
   now: () => number;
   randomId: () => string;
   metrics: Metrics;
@@ -28,8 +32,6 @@ export interface RefreshFlightOptions {
   log: Logger;
 }
 
-/** Longer than the token call may take, so that nobody takes over while its answer can still come. */
-const attemptDeadlineMs = 25_000;
 /** Everything at the token endpoint, a second try included. */
 const tokenCallMs = 20_000;
 /** A second try is worth it only with this much of `tokenCallMs` left. */
@@ -49,7 +51,8 @@ const unsettledPollMs = 100;
 export function createRefreshFlight(options: RefreshFlightOptions) {
   const { store, vault, provider, now, metrics, log } = options;
   const backOff = createBackOff();
-  const wakers = new Map<string, () => void>();
+  const wakers = createWakers();
+  const attempts = createAttempts(log);
 
   /** Leads or awaits the refresh of a session until its result is known. Never rejects. */
   async function fly(session: OpenedSession): Promise<AccessTokenOutcome> {
@@ -64,33 +67,39 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
 
   async function claim(session: OpenedSession): Promise<AccessTokenOutcome> {
     const attempt: AttemptRef = { h: session.h, revision: session.record.revision, owner: options.randomId() };
-    const refreshToken = session.tokens.refreshToken;
-    if (refreshToken === undefined) return { kind: 'signed-out' };
-    for (;;) {
+    if (session.tokens.refreshToken === undefined) return { kind: 'signed-out' };
+    while (!attempts.state.draining) {
       // Just after a reconnect the store may be one that has not heard of the attempt that is under way.
       if (!store.settled()) {
         await store.ping();
         await pause(unsettledPollMs, undefined, { ref: false });
         continue;
       }
-      const claimed = await begin(attempt);
-      switch (claimed.kind) {
-        case 'gone':
-          return { kind: 'signed-out' };
-        case 'moved':
-          return use(session, claimed.record);
-        case 'back-off':
-          return providerAway(claimed.retryInMs);
-        case 'wait':
-          await wakened(session.h, Math.min(claimed.waitMs, slowPollMs));
-          continue;
-        case 'begun': {
-          if (claimed.takeover) metrics.takeovers.inc();
-          const result = await lead(session, attempt, claimed.takeover);
-          if (result === 'look-again') continue;
-          return result;
-        }
-      }
+      const result = await attempts.untilOver(once(session, attempt));
+      if (result === 'look-again') continue;
+      if (result.kind !== 'wait') return result;
+      await wakers.wakened(session.h, Math.min(result.waitMs, slowPollMs));
+    }
+    return providerAway(slowPollMs);
+  }
+
+  async function once(
+    session: OpenedSession,
+    attempt: AttemptRef,
+  ): Promise<AccessTokenOutcome | 'look-again' | Extract<BeginOutcome, { kind: 'wait' }>> {
+    const claimed = await begin(attempt);
+    switch (claimed.kind) {
+      case 'gone':
+        return { kind: 'signed-out' };
+      case 'moved':
+        return use(session, claimed.record);
+      case 'back-off':
+        return providerAway(claimed.retryInMs);
+      case 'wait':
+        return claimed;
+      case 'begun':
+        if (claimed.takeover) metrics.takeovers.inc();
+        return lead(session, attempt, claimed.takeover);
     }
   }
 
@@ -150,7 +159,9 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
     if (!isUnanswered || now() - startedAt + resendAfterMs + resendNeedsMs > tokenCallMs) return answer;
     metrics.resends.inc();
     await pause(resendAfterMs);
-    return provider.refresh(tokens, signal);
+    const second = await provider.refresh(tokens, signal);
+    // Whatever became of the second try, the provider may have rotated at the first.
+    return second.kind === 'unavailable' && !second.answered ? { ...second, sent: true } : second;
   }
 
   async function settle(
@@ -172,7 +183,7 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
       case 'gone':
         // The user logged out meanwhile: what we were given must not outlive that.
         metrics.refreshes.inc({ outcome: 'signed-out' });
-        if (tokens.refreshToken !== undefined) void provider.revoke(tokens.refreshToken);
+        if (tokens.refreshToken !== undefined) options.discardToken(tokens.refreshToken);
         return { kind: 'signed-out' };
     }
   }
@@ -195,7 +206,11 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
         const expiresInMs = tokens.expiresInMs === undefined ? undefined : Math.max(0, tokens.expiresInMs - elapsedMs);
         return await store.commit(attempt, { main, expiresInMs });
       } catch (error) {
-        if (!(error instanceof StoreUnavailable) || now() + session.offsetMs >= session.record.absoluteExpiresAt)
+        if (
+          attempts.state.closed ||
+          !(error instanceof StoreUnavailable) ||
+          now() + session.offsetMs >= session.record.absoluteExpiresAt
+        )
           throw error;
         await pause(storeRetryMs);
       }
@@ -207,7 +222,7 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
     attempt: AttemptRef,
     takeover: boolean,
   ): Promise<AccessTokenOutcome | 'look-again'> {
-    if (takeover) await wakened(session.h, otherCommitMs);
+    if (takeover) await wakers.wakened(session.h, otherCommitMs);
     const ended = await store.endIf(attempt, 'revoked');
     switch (ended.kind) {
       case 'ended':
@@ -230,24 +245,5 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
     return outcomeOf(vault.adopt(sessionId, h, record));
   }
 
-  /** Resolves at the next message about the session, or after `atMostMs`. */
-  async function wakened(h: string, atMostMs: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<undefined>();
-    const wake = (): void => resolve(undefined);
-    wakers.set(h, wake);
-    const timer = setTimeout(wake, atMostMs);
-    await promise;
-    clearTimeout(timer);
-    wakers.delete(h);
-  }
-
-  function notice(message: StoreMessage): void {
-    wakers.get(message.h)?.();
-  }
-
-  return { fly, notice };
-}
-
-function outcomeOf(session: OpenedSession | null): AccessTokenOutcome {
-  return session === null ? { kind: 'signed-out' } : { kind: 'active', session };
+  return { fly, notice: (message: StoreMessage) => wakers.notice(message), drain: (ms: number) => attempts.drain(ms) };
 }

@@ -18,7 +18,8 @@ beforeAll(async () => {
         { path: '/api', upstream: api.url },
         { path: '/api/reports', upstream: api.url, methods: ['GET'] },
         { path: '/api/bare', upstream: api.url, token: 'none' },
-        { path: '/open', upstream: api.url, auth: 'none' },
+        { path: '/open', upstream: api.url, auth: 'none', websocket: true },
+        { path: '/ws', upstream: api.url, websocket: true },
       ],
     }),
   });
@@ -143,7 +144,7 @@ describe('what a stranger adds to the gateway’s words (HD-01, HD-02)', () => {
 
 test('a WebSocket of another site is refused, with a session and without, on open routes too (WS-01)', async () => {
   const handshake = ['Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', 'Sec-WebSocket-Version: 13'];
-  for (const uri of ['/api/x', '/open']) {
+  for (const uri of ['/ws', '/open']) {
     for (const lines of [['Origin: https://evil.test'], ['Origin: null'], []]) {
       for (const signedIn of [true, false]) {
         const answer = await ask({ uri, signedIn, lines: [...handshake, ...lines] });

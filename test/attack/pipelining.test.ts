@@ -9,9 +9,12 @@ import { until } from '../support/until.ts';
 
 let party: RelyingParty;
 let cookie: string;
+const mostAtOnce = 5;
 
 beforeAll(async () => {
-  party = await startRelyingParty({ config: () => ({ spa: { directory: appDirectory } }) });
+  party = await startRelyingParty({
+    config: () => ({ spa: { directory: appDirectory }, limits: { upstreamRequests: mostAtOnce } }),
+  });
   const browser = await party.signedInBrowser();
   cookie = browser.jar.headerFor(new URL(party.postern.publicUrl), { isSameSite: true, isTopLevelRead: true });
 });
@@ -86,6 +89,41 @@ describe.each(places)('on the way to %s (PRX-08, RT-11)', (_place, method, targe
   });
 });
 
+describe('behind a call that is under way, nothing is written into its answer', () => {
+  const behind: [name: string, bytes: () => string][] = [
+    ['CONNECT', () => request('CONNECT', '127.0.0.1:9')],
+    ['bytes that are no HTTP', () => 'GARBAGE\x00\r\n\r\n'],
+  ];
+
+  test.each(behind)('%s behind one whose body is on its way', async (_name, bytes) => {
+    party.api.answer = (_request, response) => void response.writeHead(200, { 'content-length': 1000 }).write('begun');
+    const socket = connect(party.postern.address);
+    let text = '';
+    socket.on('data', (chunk) => (text += String(chunk)));
+    socket.on('error', () => undefined);
+    socket.write(request('GET', '/api/x'));
+    await until(() => text.endsWith('begun'));
+    socket.write(bytes());
+    await new Promise((resolve) => socket.once('close', resolve));
+    party.api.reset();
+    expect(text).toMatch(/^HTTP\/1\.1 200 (?:(?!HTTP\/1\.1)[^])*begun$/);
+  });
+
+  test.each(behind)('%s behind one that waits for its answer', async (_name, bytes) => {
+    party.api.answer = () => undefined;
+    const socket = connect(party.postern.address);
+    let text = '';
+    socket.on('data', (chunk) => (text += String(chunk)));
+    socket.on('error', () => undefined);
+    socket.write(request('POST', '/api/x', ['Content-Length: 0']));
+    await until(() => party.api.requests.length === 1);
+    socket.write(bytes());
+    await new Promise((resolve) => socket.once('close', resolve));
+    party.api.reset();
+    expect(text).toBe('');
+  });
+});
+
 test('good requests in a row are answered in their order, whoever serves them', async () => {
   const bytes = [
     request('GET', '/api/one'),
@@ -96,4 +134,32 @@ test('good requests in a row are answered in their order, whoever serves them', 
   const { answers } = await exchange(party.postern.address, bytes.join(''));
   expect(answers.map(({ status }) => status)).toEqual([200, 200, 404, 200]);
   expect(party.api.requests.map(({ target }) => target)).toEqual(['/api/one', '/api/two']);
+});
+
+test('who asks five things in a row and hangs up holds no place at the upstream afterwards, and is under way no longer', async () => {
+  const activeNow = async () => (await party.postern.metric('http_server_active_requests'))[0];
+  const activeBefore = await activeNow();
+  party.api.answer = () => undefined;
+  for (let round = 1; round <= 2; round += 1) {
+    const asked = party.api.requests.length;
+    const socket = connect(party.postern.address);
+    socket.on('error', () => undefined);
+    const behind = Array.from({ length: mostAtOnce - 1 }, (_, at) => request('GET', `/api/behind-${at}`));
+    socket.write([request('GET', '/api/slow'), ...behind].join(''));
+    await until(() => party.api.requests.length === asked + mostAtOnce);
+    socket.destroy();
+    await until(async () => (await activeNow()) === activeBefore);
+  }
+
+  // All five places are free: as many as that are let in at the same time.
+  const held: (() => void)[] = [];
+  party.api.answer = (_request, response) => void held.push(() => response.end());
+  const calls = Array.from({ length: mostAtOnce }, () =>
+    exchange(party.postern.address, request('GET', '/api/x', ['Connection: close'])),
+  );
+  await until(() => held.length === mostAtOnce);
+  for (const end of held) end();
+  const statuses = (await Promise.all(calls)).map(({ answers }) => answers[0]?.status);
+  party.api.reset();
+  expect(statuses).toEqual(Array.from({ length: mostAtOnce }, () => 200));
 });

@@ -62,7 +62,7 @@ const refused: [what: string, example: string, values: object, message: string][
     'a pod that is killed while it finishes',
     'minimal',
     { config: { shutdown: { delay: '1500ms', grace: '1m' } }, lifecycle: { preStop: { sleep: { seconds: 3 } } } },
-    'a preStop sleep of 3 seconds and 5 to spare need 70',
+    'a preStop sleep of 3 seconds and 5 to spare need 95',
   ],
   [
     'a secret file that no Secret brings',
@@ -95,6 +95,12 @@ const refused: [what: string, example: string, values: object, message: string][
     'config stands beside existingConfigMap.name',
   ],
   [
+    'a policy that cuts off a ConfigMap’s Postern from its provider',
+    'existing-config-map',
+    { networkPolicy: { enabled: true } },
+    'name their ports in networkPolicy.extraEgressPorts, or give networkPolicy.extraEgress',
+  ],
+  [
     'a Valkey that config does not use',
     'valkey',
     { config: { redis: { url: 'redis://elsewhere:6379/0' } } },
@@ -115,8 +121,8 @@ test.each(refused)('%s is refused in words that help', async (_what, example, va
 });
 
 test('a pod has just time enough with the times that are there unless given', async () => {
-  expect(await helm('template', 'minimal', { terminationGracePeriodSeconds: 40 })).toMatchObject({ code: 0 });
-  const { stderr } = await helm('template', 'minimal', { terminationGracePeriodSeconds: 39 });
+  expect(await helm('template', 'minimal', { terminationGracePeriodSeconds: 65 })).toMatchObject({ code: 0 });
+  const { stderr } = await helm('template', 'minimal', { terminationGracePeriodSeconds: 64 });
   expect(stderr).toContain('config.shutdown.delay (5s), config.shutdown.grace (30s)');
   const schema = JSON.parse(readFileSync(join(chart, '../config/postern.schema.json'), 'utf8'));
   const { shutdown } = schema.properties;

@@ -162,6 +162,23 @@ test('the policy lets out to the ports of the provider, Redis and the upstreams,
   expect((await egress('gateway-api')).sort()).toEqual([26379, 6379, 8080, 8443]);
 });
 
+test.each([{ extraEgressPorts: [443, 6379] }, { extraEgress: [{ to: [{ ipBlock: { cidr: '10.0.0.0/8' } }] }] }])(
+  'with a ConfigMap of the user’s own, the policy lets out to where it is told: %j',
+  async (way) => {
+    const objects = await renderObjects('existing-config-map', { networkPolicy: { enabled: true, ...way } });
+    const { egress } = only(objects, 'NetworkPolicy')['spec'];
+    const told = 'extraEgress' in way ? egress[2] : egress[1].ports.map(({ port }: { port: number }) => port);
+    expect(told).toEqual(way.extraEgress?.[0] ?? way.extraEgressPorts);
+  },
+);
+
+test('with a ConfigMap of the user’s own, gateways ask at the port that is told', async () => {
+  const objects = await renderObjects('existing-config-map', { existingConfigMap: { ports: { forwardAuth: 9393 } } });
+  expect(only(objects, 'Service', '-forward-auth')['spec'].ports).toMatchObject([{ port: 9393 }]);
+  const [container] = only(objects, 'Deployment')['spec'].template.spec.containers;
+  expect(container.ports).toContainEqual({ name: 'forward-auth', containerPort: 9393 });
+});
+
 test('the policy lets nobody ask for decisions that carry tokens unless told who', async () => {
   const ports = async (values: object): Promise<string[]> =>
     only(await renderObjects('gateway-api', values), 'NetworkPolicy')['spec'].ingress.map(

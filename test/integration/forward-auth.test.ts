@@ -26,6 +26,7 @@ beforeAll(async () => {
       { path: '/api', upstream: 'http://127.0.0.1:1' },
       { path: '/api/reports', upstream: 'http://127.0.0.1:1', methods: ['GET'] },
       { path: '/api/catalog', upstream: 'http://127.0.0.1:1', auth: 'optional' },
+      { path: '/ws', upstream: 'http://127.0.0.1:1', websocket: true },
     ],
   });
   alice = await signIn(postern, provider);
@@ -88,6 +89,28 @@ test('the cross-site rule applies to the original request, csrf.requireHeader in
   const withoutHeader = { 'x-forwarded-method': 'GET', 'x-forwarded-uri': '/api/orders' };
   const refused = await call('/forward-auth', { cookie: alice.cookie, headers: withoutHeader });
   expect(refused).toMatchObject({ status: 403, problem: { code: 'csrf_rejected' } });
+});
+
+// As the page of the app makes it: no script can set a header on it.
+function handshaking(uri: string): Record<string, string> {
+  const key = { 'sec-websocket-version': '13', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==' };
+  return { 'x-forwarded-method': 'GET', 'x-forwarded-uri': uri, origin: postern.publicUrl, ...key };
+}
+
+test('a WebSocket handshake of our own pages is let off csrf.requireHeader, and of nobody else’s', async () => {
+  const { cookie } = alice;
+  const yes = await call('/forward-auth', { cookie, headers: handshaking('/ws') });
+  expect(yes).toMatchObject({ status: 200 });
+  expect(yes.headers.authorization).toMatch(/^Bearer .{20}/);
+  const foreign = { ...handshaking('/ws'), origin: 'https://evil.example' };
+  const no = await call('/forward-auth', { cookie, headers: foreign });
+  expect(no).toMatchObject({ status: 403, problem: { code: 'csrf_rejected' } });
+});
+
+test('a route that lets no WebSocket through is none for a handshake', async () => {
+  const { cookie } = alice;
+  const no = await call('/forward-auth', { cookie, headers: { ...handshaking('/api/orders'), 'x-csrf': '1' } });
+  expect(no).toMatchObject({ status: 404, problem: { code: 'no_route' } });
 });
 
 test('the second question never gets a token: a refusal as the client must see it, or a 503 when there is none any more', async () => {

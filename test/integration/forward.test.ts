@@ -195,6 +195,12 @@ describe('when the upstream fails (PRX-09, PRX-15, PX-08, SEC-04)', () => {
       'upstream_invalid',
     ],
     [
+      'switches to a protocol that nobody asked for',
+      (socket) => socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n'),
+      502,
+      'upstream_invalid',
+    ],
+    [
       'has a status below 100',
       (socket) => socket.end('HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n'),
       502,

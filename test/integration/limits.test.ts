@@ -22,6 +22,7 @@ beforeAll(async () => {
       { path: '/api', upstream: upstream.url, auth: 'optional' },
       { path: '/same', upstream: `${upstream.url}/v2`, auth: 'none' },
       { path: '/else', upstream: elsewhere.url, auth: 'none' },
+      { path: '/secure', upstream: upstream.url.replace('http:', 'https:'), auth: 'none' },
       { path: '/impatient', upstream: upstream.url, auth: 'none', timeout: { headers: '200ms' } },
     ],
     limits: { upstreamRequests: 3, sessionRequests: { count: 4, per: '1h' } },
@@ -63,6 +64,8 @@ describe('requests under way at one upstream', () => {
       expect(answer.headers['retry-after']).toBe('1');
     }
     expect((await call('/else')).status).toBe(200);
+    // Another scheme is another server; this one speaks no TLS.
+    expect((await call('/secure')).status).toBe(502);
     expect(upstream.requests.length - before).toBe(3);
     for (const response of waiting) response.end();
     for (const response of await Promise.all(held)) await once(response.resume(), 'close');

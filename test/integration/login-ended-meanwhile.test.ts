@@ -4,6 +4,7 @@ import { startFaultProxy } from '../support/fault-proxy.ts';
 import { startPostern } from '../support/postern.ts';
 import { startRealProvider } from '../support/real-provider.ts';
 import { startRedis } from '../support/redis.ts';
+import { startRelyingParty } from '../support/relying-party.ts';
 import { signIn } from '../support/signed-in.ts';
 import { until } from '../support/until.ts';
 
@@ -30,6 +31,32 @@ test('a session that is ended between its index entry and its tokens does not co
     link.heal();
     await postern.stop();
     await provider.close();
+    await link.close();
+    await redis[Symbol.asyncDispose]();
+  }
+});
+
+test('a login that cannot be written is no login: it is counted and written down as one that failed, and nobody is signed in', async () => {
+  const redis = await startRedis();
+  const link = await startFaultProxy(redis);
+  await using party = await startRelyingParty({
+    config: () => ({ redis: { url: `redis://127.0.0.1:${link.port}` } }),
+  });
+  try {
+    party.op.endpoints.behaviours.userinfo.delayMs = 300;
+    const browser = party.openBrowser();
+    const login = party.logIn(browser);
+    await until(() => party.op.endpoints.seen('userinfo').length === 1);
+    link.cut();
+    expect((await login).status).toBe(503);
+    expect(party.sessionCookieOf(browser)).toBeUndefined();
+    const counted = await party.postern.metric('postern_logins_total');
+    expect(counted).toContain('postern_logins_total{outcome="unavailable"} 1');
+    expect(counted).not.toContain('postern_logins_total{outcome="signed-in"} 1');
+    const told = party.postern.log.map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(told.filter(({ event }) => event === 'login_failed')).toMatchObject([{ reason: 'unavailable' }]);
+  } finally {
+    link.heal();
     await link.close();
     await redis[Symbol.asyncDispose]();
   }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { request } from 'undici';
+import type { ServerResponse } from 'node:http';
 import type { ConfigInput, PosternProcess } from '../support/postern.ts';
 import { startRealProvider } from '../support/real-provider.ts';
 import type { RealProvider } from '../support/real-provider.ts';
@@ -12,6 +13,7 @@ import type { Reloadable } from '../support/reloadable.ts';
 import { metricOf, refreshesOf } from '../support/replicas.ts';
 import { signIn } from '../support/signed-in.ts';
 import { until } from '../support/until.ts';
+import { makeCertificate } from '../support/certificate.ts';
 import { RecordingUpstream } from '../support/upstream.ts';
 
 let provider: RealProvider;
@@ -103,3 +105,48 @@ test('a client secret that changes in its file is used for the sessions there ar
   expect(secrets().at(-1)).toBe('postern:postern-secret');
   expect(postern.output.join('')).not.toContain('NotTheOne');
 }, 60_000);
+
+test('an upstream that no route names any longer is let go: calls finish, idle connections close, nobody looks at its files', async () => {
+  const certificate = makeCertificate(['127.0.0.1']);
+  const [former, plain] = await Promise.all([RecordingUpstream.start(certificate), RecordingUpstream.start()]);
+  const fileOf = (name: string): string => join(directory, name);
+  for (const name of ['former.pem', 'kept.pem']) writeFileSync(fileOf(name), certificate.cert);
+  const routeTo = (path: string, upstream: string, name?: string) => ({
+    path,
+    upstream,
+    auth: 'none',
+    ...(name !== undefined && { tls: { ca: { file: fileOf(name) } } }),
+  });
+  const kept = [routeTo('/api', api.url), routeTo('/kept', 'https://127.0.0.1:9', 'kept.pem')];
+  const { postern, change } = await start({
+    routes: [...kept, routeTo('/former', former.url, 'former.pem'), routeTo('/plain', plain.url)],
+  });
+  const call = (path: string) => request(postern.address + path, { headers: hostOf(postern) });
+  for (const path of ['/api', '/plain', '/former']) await (await call(path)).body.dump();
+  const waiting: ServerResponse[] = [];
+  former.answer = (_request, response) => void waiting.push(response);
+  const held = call('/former');
+  await until(() => waiting.length === 1);
+  former.reset();
+  await (await call('/former')).body.dump();
+  expect([await former.openConnections(), await plain.openConnections()]).toEqual([2, 1]);
+
+  change({ routes: kept });
+  await until(async () => (await metricOf(postern, taken)) === 1);
+  await until(async () => (await former.openConnections()) === 1 && (await plain.openConnections()) === 0);
+  expect(await api.openConnections()).toBe(1);
+  waiting[0]!.end('to the end');
+  expect(await (await held).body.text()).toBe('to the end');
+  await until(async () => (await former.openConnections()) === 0);
+
+  const refusedFiles = (): string[] =>
+    saidIn(
+      postern,
+      'the TLS files of an upstream have changed and cannot be used: the former ones stay in use',
+    ).flatMap(({ files }) => files as string[]);
+  rmSync(fileOf('former.pem'));
+  rmSync(fileOf('kept.pem'));
+  await until(() => refusedFiles().length > 0);
+  expect(refusedFiles()).not.toContain(fileOf('former.pem'));
+  await Promise.all([former.stop(), plain.stop()]);
+});

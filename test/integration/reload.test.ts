@@ -106,6 +106,26 @@ test('calls under way finish by the former configuration; streams, sockets and s
   await socket.ended();
 });
 
+test('what is under way at an upstream, and what a session has asked for, counts on', async () => {
+  const { postern, change } = await start({
+    limits: { upstreamRequests: 2, sessionRequests: { count: 4, per: '1h' } },
+  });
+  const alice = await signIn(postern, provider);
+  const waiting: ServerResponse[] = [];
+  api.answer = (_request, response) => void waiting.push(response);
+  const held = [alice.call('/api/x'), alice.call('/api/x')];
+  await until(() => waiting.length === 2);
+  change({ routes: marked('new') });
+  await until(async () => (await metricOf(postern, taken)) === 1);
+  expect((await alice.call('/api/x')).status).toBe(503);
+  for (const response of waiting) response.end();
+  expect((await Promise.all(held)).map(({ status }) => status)).toEqual([200, 200]);
+  api.reset();
+  const last = await alice.call('/api/x');
+  expect([last.status, last.headers['x-mark']]).toEqual([200, 'new']);
+  expect((await alice.call('/api/x')).status).toBe(429);
+});
+
 test('a file that is wrong changes nothing: log, metric and readiness say so until it is right again', async () => {
   const { postern, write, change } = await start();
   const startedAt = await metricOf(postern, 'postern_config_last_reload_success_timestamp_seconds');

@@ -195,6 +195,36 @@ test('where the configuration says never, nothing is revoked', async () => {
   expect(discreet.op.endpoints.seen('revocation')).toEqual([]);
 });
 
+test('nor is what a login or a refresh brings to a session that has ended meanwhile: it may stand for the grant of others', async () => {
+  await using discreet = await startRelyingParty({ config: () => ({ logout: { revoke: 'never' } }) });
+  const { op, postern } = discreet;
+  const { token, userinfo } = op.endpoints.behaviours;
+  op.does.idToken = { sid: 'a1' };
+  op.does.tokenResponse = { expires_in: 1 };
+  userinfo.delayMs = 300;
+  const login = discreet.logIn(discreet.openBrowser());
+  await until(() => op.endpoints.seen('userinfo').length === 1);
+  await postLogoutToken(postern, op.logoutToken({ sid: 'a1' }));
+  expect((await login).headers['location']).toBe('/login-failed?error=login_failed');
+  expect(await postern.metric('postern_logins_total{outcome="signed-in"}')).not.toContain(
+    'postern_logins_total{outcome="signed-in"} 1',
+  );
+
+  userinfo.recover();
+  op.does.idToken = { sid: 'a2' };
+  const browser = await discreet.signedInBrowser();
+  token.delayMs = 500;
+  await until(async () => {
+    void browser.fetch('/api/x');
+    await new Promise(setImmediate);
+    return op.endpoints.seen('token', 'refresh_token').length === 1;
+  });
+  await postLogoutToken(postern, op.logoutToken({ sid: 'a2' }));
+  const signedOut = 'postern_token_refresh_total{outcome="signed-out"}';
+  await until(async () => (await postern.metric(signedOut)).includes(`${signedOut} 1`));
+  expect(op.endpoints.seen('revocation')).toEqual([]);
+});
+
 test('offline access outlives the provider’s session: its logout token revokes nothing then, an operator does (BCL-14)', async () => {
   const operations = { listen: '127.0.0.1:0', admin: { token: adminToken } };
   await using party = await startRelyingParty({ config: () => ({ operations }) });

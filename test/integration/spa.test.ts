@@ -7,6 +7,8 @@ import { get, navigation, script } from '../support/app-request.ts';
 import { startGate } from '../support/gate.ts';
 import type { Gate } from '../support/gate.ts';
 import { valuesOf } from '../support/raw-client.ts';
+import { openSocket, refusedHandshake } from '../support/socket-client.ts';
+import { SocketUpstream } from '../support/socket-upstream.ts';
 import { RecordingUpstream } from '../support/upstream.ts';
 
 describe('built files', () => {
@@ -176,10 +178,11 @@ test('without an app there is nothing at the addresses of one', async () => {
 describe('a development server', () => {
   let devServer: RecordingUpstream;
   let gate: Gate;
+  const withClaims = [{ path: '/api', upstream: 'http://127.0.0.1:1', headers: { claims: { 'X-User': 'sub' } } }];
 
   beforeAll(async () => {
     devServer = await RecordingUpstream.start();
-    gate = await startGate({ spa: { upstream: devServer.url } });
+    gate = await startGate({ spa: { upstream: devServer.url }, routes: withClaims });
   });
 
   afterAll(async () => {
@@ -211,6 +214,33 @@ describe('a development server', () => {
     expect(devServer.last.headers).not.toHaveProperty('authorization');
     expect(valuesOf(answer, 'set-cookie')).toEqual(['theme=x']);
     expect(gate.loads()).toBe(0);
+  });
+
+  test('is told by no client what only routes tell upstreams of the user', async () => {
+    devServer.answer = (_, response) => response.end();
+    await get(gate, '/', ['X-User: admin', 'X-Theme: dark']);
+    expect(devServer.last.headers).toMatchObject({ 'x-theme': 'dark' });
+    expect(devServer.last.headers).not.toHaveProperty('x-user');
+
+    const reloading = await SocketUpstream.start();
+    const other = await startGate({ spa: { upstream: reloading.url }, routes: withClaims });
+    const client = await openSocket(other, '/', { 'X-User': 'admin', 'X-Theme': 'dark' });
+    expect(reloading.last.request.headers).toMatchObject({ 'x-theme': 'dark' });
+    expect(reloading.last.request.headers).not.toHaveProperty('x-user');
+    client.socket.destroy();
+    await other.stop();
+    await reloading.stop();
+  });
+
+  test('that sends our own request back to us gets a refusal, not a circle (RFC 9110 7.6.3)', async () => {
+    devServer.answer = (_, response) => response.end();
+    await get(gate, '/');
+    const before = devServer.requests.length;
+    const via = String(devServer.last.headers.via);
+    const answer = await get(gate, '/', [`Via: ${via}`]);
+    expect([answer.status, JSON.parse(answer.body)]).toMatchObject([400, { code: 'bad_request' }]);
+    expect(await refusedHandshake(gate, '/', { Via: via })).toMatchObject({ status: 400, code: 'bad_request' });
+    expect(devServer.requests).toHaveLength(before);
   });
 
   test('that is not running is told as a gateway error', async () => {

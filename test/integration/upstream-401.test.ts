@@ -20,7 +20,7 @@ let cookie: string;
 let clock = Date.now();
 let refreshes: number;
 let answerRefresh: Provider['refresh'];
-const { call } = createCaller(() => gate);
+const { call, open } = createCaller(() => gate);
 
 beforeAll(async () => {
   upstream = await RecordingUpstream.start();
@@ -268,6 +268,22 @@ describe('what is replayed', () => {
     expect(answer.bytes.equals(page)).toBe(true);
     expect(received()).toHaveLength(1);
   });
+
+  test.each(['', 'begun'])(
+    'is nothing when the 401 itself stalls, which passes as far as it has come: %j',
+    async (sent) => {
+      upstream.answer = (_, response) => {
+        response.writeHead(401, { 'www-authenticate': 'Bearer error="invalid_token"', 'content-length': '100' });
+        response.flushHeaders();
+        if (sent !== '') response.write(sent);
+      };
+      const answer = await open('/api', { headers: { cookie, 'sec-fetch-site': 'same-origin' } });
+      expect(answer.statusCode).toBe(401);
+      if (sent !== '') expect(String((await once(answer, 'data'))[0])).toBe(sent);
+      answer.destroy();
+      expect(received()).toHaveLength(1);
+    },
+  );
 
   test('is nothing once the client has gone, though the refresh goes on', async () => {
     const { promise, resolve } = Promise.withResolvers<undefined>();

@@ -9,7 +9,9 @@ import { createSecurityHeaders } from '../../src/http/security-headers.ts';
 import { PosternError } from '../../src/errors.ts';
 import type { Provider } from '../../src/oidc/provider.ts';
 import { createApiLane } from '../../src/proxy/api-lane.ts';
+import { claimFieldsOf } from '../../src/proxy/claims.ts';
 import { createSessionTie } from '../../src/proxy/event-streams.ts';
+import { createCounts } from '../../src/proxy/limits.ts';
 import { createUpstreamConnections } from '../../src/proxy/upstream-connections.ts';
 import { createRouteTable } from '../../src/proxy/routes.ts';
 import { createSpa } from '../../src/proxy/spa.ts';
@@ -119,6 +121,7 @@ export async function startGate(overrides: Record<string, unknown>, world: GateW
     store,
     vault,
     provider: refreshTokens === undefined ? unusedProvider : ({ refresh: refreshTokens } as Provider),
+    discardToken: () => undefined,
     refreshBeforeMs: 60_000,
     now,
     randomId: () => randomBytes(16).toString('base64url'),
@@ -128,8 +131,10 @@ export async function startGate(overrides: Record<string, unknown>, world: GateW
   });
   const connections = createUpstreamConnections({ log: logger });
   const routes = createRouteTable(config.routes);
+  const claimNames = claimFieldsOf(routes.routes);
   const lane = createApiLane({
     routes: routes.routes,
+    claimNames,
     publicUrl,
     requireHeader: config.csrf.requireHeader,
     cookie,
@@ -138,6 +143,7 @@ export async function startGate(overrides: Record<string, unknown>, world: GateW
     connections,
     securityHeaders: securityHeaders.proxied,
     limits: config.limits,
+    counts: createCounts(),
     tieToSession: createSessionTie({ streams, metrics }),
     now,
     sendProblem,
@@ -148,6 +154,7 @@ export async function startGate(overrides: Record<string, unknown>, world: GateW
     settings: config.spa,
     publicUrl,
     cookie,
+    claimNames,
     connections,
     securityHeaders,
     endSessionOrigins: () => ['https://id.example.com'],
@@ -157,6 +164,7 @@ export async function startGate(overrides: Record<string, unknown>, world: GateW
   });
   const upgrade = createWebSockets({
     routes: routes.routes,
+    claimNames,
     spa: config.spa,
     publicUrl,
     cookie,

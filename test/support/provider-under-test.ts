@@ -42,7 +42,7 @@ export function connectTo(op: TestProvider, options: ConnectOptions = {}): Provi
     now: Date.now,
     wallNow: rest.now ?? Date.now,
     random: randomBytes,
-    observer: { called: () => undefined, breaker: () => undefined },
+    observer: { called: () => undefined, breaker: () => undefined, inForce: () => undefined },
     log: pino({ level: 'trace' }, { write: (line: string) => void logLines.push(line) }),
     ...rest,
   });

@@ -49,6 +49,26 @@ test('a trusted proxy is believed as far as it vouches for: the nearest address 
   });
 });
 
+test.each([
+  ['203.0.113.7:51234', '203.0.113.7'],
+  ['[2001:db8::7]:51234', '2001:db8::7'],
+  ['[2001:db8::7]', '2001:db8::7'],
+  ['[::ffff:203.0.113.7]:51234', '203.0.113.7'],
+  ['2001:db8::7', '2001:db8::7'],
+  ['::ffff:203.0.113.7', '203.0.113.7'],
+])('a gateway that says %s means the address %s', async (said, address) => {
+  expect(await contextOf(['127.0.0.1'], { 'x-forwarded-for': said })).toMatchObject({
+    clientAddress: address,
+    forwardedFor: `${address}, 127.0.0.1`,
+  });
+  // A trusted one is known with its port, too.
+  const headers = { 'x-forwarded-for': `${said}, 10.1.2.3:443` };
+  expect(await contextOf(['127.0.0.1', '10.0.0.0/8'], headers)).toMatchObject({
+    clientAddress: address,
+    forwardedFor: `${address}, 10.1.2.3, 127.0.0.1`,
+  });
+});
+
 test.each(['', 'short', 'has space in it', 'x'.repeat(65), '"quoted-id"', 'semi;colon-id', 'a\tb-tabbed-id'])(
   'an id that could break a log line or a header is replaced: %j (LOGS-03)',
   async (id) => {

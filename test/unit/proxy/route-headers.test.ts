@@ -1,6 +1,7 @@
 // What the `headers` of a route make of the fields that pass.
 import type { IncomingHttpHeaders } from 'node:http';
 import { describe, expect, test } from '@jest/globals';
+import { claimFieldsOf } from '../../../src/proxy/claims.ts';
 import { createRouteHeaders } from '../../../src/proxy/route-headers.ts';
 import { createRouteTable } from '../../../src/proxy/routes.ts';
 import { routeConfigs } from '../../support/gate.ts';
@@ -21,7 +22,7 @@ function headersOf(settings: Record<string, unknown>, otherRoutes: Record<string
     publicUrl: 'https://shop.example.com',
     cookie: { isOwn: () => false },
     securityHeaders: { 'x-content-type-options': 'nosniff', 'content-security-policy': policy },
-    routes: table.routes,
+    claimNames: claimFieldsOf(table.routes),
   });
   const own = { clientAddress: '203.0.113.7', forwardedFor: '203.0.113.7', requestId: 'one', bearer: 'ours' };
   return {

@@ -176,6 +176,7 @@ describe('what the upstream gets', () => {
   test('an IPv6 upstream is connected to without brackets and named with them', () => {
     const match = table.match('/files');
     expect(match.kind === 'route' && match.route.upstream).toEqual({
+      server: 'https://[2001:db8::1]',
       protocol: 'https:',
       hostname: '2001:db8::1',
       port: 443,

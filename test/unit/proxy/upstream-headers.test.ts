@@ -18,6 +18,7 @@ const build = createUpstreamHeaders({
   publicUrl: 'https://shop.example.com',
   authority: 'orders:8080',
   passesCookie: (name) => name === 'theme',
+  claimNames: [],
 });
 
 function built(headers: IncomingHttpHeaders, statements: Partial<OwnStatements> = {}, httpVersion = '1.1') {
@@ -158,6 +159,15 @@ test('an IPv6 client is bracketed and quoted in Forwarded (RFC 7239 section 6)',
   });
 });
 
+test.each(['', 'unknown', '_hidden', '203.0.113.7:51234', 'a"b;host=evil', '2001:db8::zz'])(
+  'what a proxy gave for an address and is none is `unknown` in Forwarded (RFC 7239 6.2): %j',
+  (clientAddress) => {
+    expect(built({}, { clientAddress })).toMatchObject({
+      forwarded: 'for=unknown;host="shop.example.com";proto=https',
+    });
+  },
+);
+
 test('Via names the protocol of the request and comes after those that were there (PRX-07)', () => {
   expect(built({ via: '1.1 edge' }, {}, '1.0').via).toBe(`1.1 edge, 1.0 ${viaName}`);
 });
@@ -175,7 +185,12 @@ describe('cookies pass by name, ours never (PRX-04, HD-05)', () => {
   });
 
   test('without an allow-list no cookie passes', () => {
-    const none = createUpstreamHeaders({ publicUrl: 'https://shop.example.com', authority: 'a', passesCookie: false });
+    const none = createUpstreamHeaders({
+      publicUrl: 'https://shop.example.com',
+      authority: 'a',
+      passesCookie: false,
+      claimNames: [],
+    });
     expect(none({ headers: { cookie: 'theme=dark' }, httpVersion: '1.1' }, own)).not.toHaveProperty('cookie');
   });
 });

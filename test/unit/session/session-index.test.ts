@@ -72,6 +72,16 @@ test('the oldest session comes first', async () => {
   expect((await index.bySubject(iss, 'alice')).map(({ h }) => h)).toEqual(['h3', 'h1', 'h2']);
 });
 
+test('so it does after the longest life of a session was lowered, when later logins have to end before earlier ones', async () => {
+  const { store, index, login } = open();
+  await login('h1');
+  const lowered = createSessionIndex({ store, absoluteSeconds: 60 });
+  const record = { ...alice, createdAt: alice.createdAt + 1_000 };
+  await store.writeSession('h2', JSON.stringify(record), 600);
+  await lowered.add('h2', record);
+  expect((await index.bySubject(iss, 'alice')).map(({ h }) => h)).toEqual(['h1', 'h2']);
+});
+
 test.each([
   ['half a record', '{"iss":'],
   ['null', 'null'],

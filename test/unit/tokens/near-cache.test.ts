@@ -36,7 +36,12 @@ function opened(h: string): OpenedSession {
 }
 
 test('tokens in clear that nobody asks for again are gone within six seconds, those in use stay', () => {
-  const cache = createNearCache({ store: { listening: () => true }, maxEntries: 10, now: () => Date.now(), metrics: createMetrics() });
+  const cache = createNearCache({
+    store: { listening: () => true },
+    maxEntries: 10,
+    now: () => Date.now(),
+    metrics: createMetrics(),
+  });
   cache.keep(opened('idle'));
   jest.advanceTimersByTime(3_000);
   cache.keep(opened('used'));

@@ -144,7 +144,7 @@ test('a refresh whose answer comes while Redis is away is kept and written when 
       (await postern.metric('postern_session_store_errors_total')).some((line) => Number(line.split(' ')[1]) > 3),
     );
     await redis.start();
-    await until(async () => (await postern.metric('postern_token_refresh_total{outcome="refreshed"}')).length === 1);
+    await until(async () => (await postern.metric('postern_token_refresh_total{outcome="refreshed"} 1')).length === 1);
     expect((await alice.call('/api/x')).status).toBe(200);
     expect(provider.endpoints.seen('token', 'refresh_token')).toHaveLength(1);
   });

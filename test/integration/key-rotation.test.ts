@@ -16,6 +16,7 @@ import { startRedis } from '../support/redis.ts';
 import type { RedisServer } from '../support/redis.ts';
 import { signIn } from '../support/signed-in.ts';
 import type { SignedIn } from '../support/signed-in.ts';
+import { until } from '../support/until.ts';
 
 const minute = 60_000;
 const oldKey = newSessionKey();
@@ -70,7 +71,11 @@ const sealedUnder = async (person: SignedIn): Promise<string | undefined> =>
 /** A call that finds the token expired, and so refreshes it. */
 async function refresh(person: SignedIn, on: LocalPostern): Promise<void> {
   await person.untilExpired();
+  const revision = (): Promise<unknown> => redis.command('HGET', tokensKey(person), 'revision');
+  const before = await revision();
   expect((await person.call('/api/x', { on })).status).toBe(200);
+  // In its last second a token is still good for the call, and refreshed behind it.
+  await until(async () => (await revision()) !== before);
 }
 
 async function answersOf(person: SignedIn): Promise<number[]> {

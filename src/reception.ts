@@ -3,7 +3,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import type { Duplex } from 'node:stream';
 import type { Generation } from './app.ts';
 import { PosternError } from './errors.ts';
-import { createFramingGuard } from './http/framing.ts';
+import { judgeFraming } from './http/framing.ts';
 import { contextFor } from './http/request-context.ts';
 import type { RequestContext } from './http/request-context.ts';
 import { responseToUpgrade } from './http/upgrade-response.ts';
@@ -33,7 +33,6 @@ export function createReception(options: ReceptionOptions): Reception {
   const { generation, metrics } = options;
   const { publicUrl, basePath } = generation.config;
   const scheme = new URL(publicUrl).protocol.slice(0, -1);
-  const judgeFraming = createFramingGuard();
   const destinationOf = createDestinations({ publicUrl, basePath, routes: generation.routes });
   const refuse = generation.sendProblem;
 

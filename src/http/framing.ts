@@ -5,22 +5,20 @@ import type { Socket } from 'node:net';
 /** `close`: refuse it and close its connection. `ignore`: it follows one of those on the same connection, so that nobody knows what it really is. */
 export type FramingVerdict = 'pass' | 'close' | 'ignore';
 
-/**
- * Judges every request of a listener, in order. `asks`: for an answer, for another protocol on its connection (RFC 9110 section 7.8),
- * or, as a gateway, what we think of somebody else's request, whose own wishes stand in it.
- */
-export type JudgeFraming = (request: IncomingMessage, asks: keyof typeof isSound) => FramingVerdict;
-
 const isSound = { answer: isPlain, upgrade: isBareHandshake, opinion: hasPlainBody };
 
-export function createFramingGuard(): JudgeFraming {
-  const abandoned = new WeakSet<Socket>();
-  return (request, asks) => {
-    if (abandoned.has(request.socket)) return 'ignore';
-    if (isSound[asks](request)) return 'pass';
-    abandoned.add(request.socket);
-    return 'close';
-  };
+// Of the process: a connection outlives the configuration that its first request was answered by.
+const abandoned = new WeakSet<Socket>();
+
+/**
+ * Judges a request; to be asked about every one of a connection, in order. `asks`: for an answer, for another protocol on its connection (RFC 9110 section 7.8),
+ * or, as a gateway, what we think of somebody else's request, whose own wishes stand in it.
+ */
+export function judgeFraming(request: IncomingMessage, asks: keyof typeof isSound): FramingVerdict {
+  if (abandoned.has(request.socket)) return 'ignore';
+  if (isSound[asks](request)) return 'pass';
+  abandoned.add(request.socket);
+  return 'close';
 }
 
 function isPlain(request: IncomingMessage): boolean {

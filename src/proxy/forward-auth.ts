@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders, IncomingMessage, RequestListener, ServerRespo
 import { websocketLimitsOf } from '../config/route-schema.ts';
 import { PosternError } from '../errors.ts';
 import type { SendError } from '../http/error-response.ts';
-import { createFramingGuard } from '../http/framing.ts';
+import { judgeFraming } from '../http/framing.ts';
 import { contextFor } from '../http/request-context.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { createAdmission, crossSiteOf } from './admission.ts';
@@ -95,7 +95,6 @@ export function createForwardAuth(options: ForwardAuthOptions): RequestListener 
     else answer(request, response, admission);
   }
 
-  const judgeFraming = createFramingGuard();
   return (request, response) => {
     const framing = judgeFraming(request, 'opinion');
     if (framing === 'ignore') return;

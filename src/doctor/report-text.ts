@@ -3,6 +3,8 @@ import type { Observation } from './observation.ts';
 import type { Report } from './report.ts';
 
 const width = 110;
+/** Rather a line that is too long than a column of single words. */
+const leastRoom = 40;
 const levelWidth = 9;
 
 export function formatReport(report: Report): string {
@@ -57,11 +59,12 @@ function rows(cells: readonly (readonly [string, string, string | undefined])[])
 
 /** Breaks a text between words; its later lines begin where the first one does. */
 function hang(start: string, text: string): string {
+  const room = Math.max(width - start.length, leastRoom);
   const lines = [''];
   for (const word of text.split(' ')) {
     const line = lines.at(-1) ?? '';
     if (line === '') lines[lines.length - 1] = word;
-    else if (start.length + line.length + 1 + word.length <= width) lines[lines.length - 1] = `${line} ${word}`;
+    else if (line.length + 1 + word.length <= room) lines[lines.length - 1] = `${line} ${word}`;
     else lines.push(word);
   }
   return start + lines.join(`\n${' '.repeat(start.length)}`);

@@ -3,9 +3,10 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
+import { withinLimit } from './fair-limit.ts';
 import { createPulse } from './pulse.ts';
 import { createClusterLink } from './redis-cluster.ts';
-import { createServerLink, end, type LinkOptions, type RedisLink } from './redis-link.ts';
+import { commandTimeoutMs, createServerLink, end, type LinkOptions, type RedisLink } from './redis-link.ts';
 import type { Reply } from './redis-replies.ts';
 import type { Script } from './redis-scripts.ts';
 import type { RedisSettings } from './redis-settings.ts';
@@ -133,7 +134,7 @@ export function createRedisConnection(options: RedisConnectionOptions) {
     if (state === 'starting')
       await Promise.race([firstAttempt.promise, delay(firstAttemptMs, undefined, { ref: false })]);
     try {
-      return await ask();
+      return await withinLimit(commandTimeoutMs, ask());
     } catch (error) {
       throw new StoreUnavailable(withoutArguments(error));
     }

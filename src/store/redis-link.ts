@@ -4,7 +4,8 @@ import type { Writable } from 'node:stream';
 import { Redis, type Cluster, type RedisOptions } from 'ioredis';
 import type { RedisSettings } from './redis-settings.ts';
 
-const commandTimeoutMs = 500;
+/** A command whose answer takes longer has failed. */
+export const commandTimeoutMs = 500;
 const connectTimeoutMs = 2_000;
 /** For a connection that asks one question and ends: longer than it may take to connect, so that no TLS handshake is cut short. */
 export const introductionMs = connectTimeoutMs + commandTimeoutMs;
@@ -42,7 +43,6 @@ export interface LinkOptions {
 const limits = {
   // RESP3 gives nothing here, and in RESP2 a subscribed connection can be told from a normal one.
   protocol: 2,
-  commandTimeout: commandTimeoutMs,
   // A socket that owes an answer for so long is dead, though nobody closed it: a new one is tried.
   socketTimeout: 2 * commandTimeoutMs,
   connectTimeout: connectTimeoutMs,

@@ -16,7 +16,6 @@ import { startRedis } from '../support/redis.ts';
 import type { RedisServer } from '../support/redis.ts';
 import { signIn } from '../support/signed-in.ts';
 import type { SignedIn } from '../support/signed-in.ts';
-import { until } from '../support/until.ts';
 
 const minute = 60_000;
 const oldKey = newSessionKey();

@@ -3,8 +3,8 @@ export default {
   rootDir: '..',
   testEnvironment: 'node',
   testMatch: ['<rootDir>/test/**/*.test.ts'],
-  // test/helm needs a helm: npm run test:helm.
-  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/bench/', '<rootDir>/test/helm/'],
+  // test/helm needs a helm, test/keycloak a Keycloak: npm run test:helm, npm run test:keycloak.
+  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/bench/', '<rootDir>/test/helm/', '<rootDir>/test/keycloak/'],
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: { '\\.ts$': '<rootDir>/test/support/strip-types.js' },
@@ -13,5 +13,6 @@ export default {
   maxConcurrency: 20,
   // Most of the time is spent waiting, not computing.
   maxWorkers: 3,
-  testTimeout: 30_000,
+  // For what hangs, not for what is slow: until() gives up earlier, and says what it waited for.
+  testTimeout: 120_000,
 };

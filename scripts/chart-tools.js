@@ -1,9 +1,8 @@
 // Helm itself and the checker of what it renders (test/helm/objects), built once from Go's modules and kept in the user's cache.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { isExecutable, onPath } from './machine.js';
+import { binFolder, isExecutable, onPath } from './machine.js';
 import { Failure, root } from './process.js';
 
 const helmVersion = 'v3.22.0';
@@ -21,11 +20,10 @@ export function findGo() {
  * @throws Failure when Go cannot build them
  */
 export function buildChartTools(go) {
-  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'postern', 'bin');
-  mkdirSync(cache, { recursive: true });
-  const helm = join(cache, `helm-${helmVersion}`);
-  if (!existsSync(helm)) installHelm(go, helm, cache);
-  const objects = join(cache, 'objects');
+  mkdirSync(binFolder, { recursive: true });
+  const helm = join(binFolder, `helm-${helmVersion}`);
+  if (!existsSync(helm)) installHelm(go, helm);
+  const objects = join(binFolder, 'objects');
   run(go, ['build', '-buildvcs=false', '-o', objects, '.'], { cwd: checker });
   return {
     POSTERN_HELM: helm,
@@ -38,10 +36,10 @@ export function buildChartTools(go) {
   };
 }
 
-function installHelm(go, helm, cache) {
+function installHelm(go, helm) {
   console.log(`building helm ${helmVersion} (go install): some minutes, once`);
   // `go install` names the program itself; a build that is cut short leaves nothing under the final name.
-  const folder = mkdtempSync(join(cache, 'build-'));
+  const folder = mkdtempSync(join(binFolder, 'build-'));
   try {
     const env = { ...process.env, GOBIN: folder };
     run(go, ['install', `helm.sh/helm/v3/cmd/helm@${helmVersion}`], { cwd: folder, env });

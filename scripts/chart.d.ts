@@ -1,4 +1,5 @@
 export function chartFiles(): Record<string, string>;
+export function allValues(): DocumentedValue[];
 export function documentedValues(text: string): DocumentedValue[];
 
 interface DocumentedValue {

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Writes what the chart says twice: helm/values.schema.json and the table in helm/README.md, from helm/values.yaml and its comments
-// and from config/postern.schema.json, so that neither can say anything else.
+// Writes what the chart says twice: helm/values.schema.json, the same of charts/valkey, and the table in helm/README.md, from values.yaml and its
+// comments in both and from config/postern.schema.json, so that none can say anything else.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -9,15 +9,34 @@ import { root } from './process.js';
 
 const read = (path) => readFileSync(join(root, path), 'utf8');
 
-/** The two files as they should be: path in the clone → text. */
+/** The files as they should be: path in the clone → text. */
 export function chartFiles() {
   const values = documentedValues(read('helm/values.yaml'));
   const postern = JSON.parse(read('config/postern.schema.json'));
+  const valkey = schemaOf(documentedValues(read('helm/charts/valkey/values.yaml')));
+  // Helm hands the condition down with the rest.
+  valkey.properties.enabled = { type: 'boolean', description: 'Whether the chart that contains this one runs it.' };
+  const schema = withConfig(schemaOf(values), postern);
+  schema.properties.valkey.properties = { ...valkey.properties, ...schema.properties.valkey.properties };
   const table = /(?<=<!-- values -->\n\n)[^]*(?=\n\n<!-- end of values -->)/;
   return {
-    'helm/values.schema.json': `${JSON.stringify(valuesSchema(values, postern), null, 2)}\n`,
-    'helm/README.md': read('helm/README.md').replace(table, () => valuesTable(values)),
+    'helm/values.schema.json': asJson(schema),
+    'helm/charts/valkey/values.schema.json': asJson(valkey),
+    'helm/README.md': read('helm/README.md').replace(table, () => valuesTable(allValues())),
   };
+}
+
+/** The values of the chart and, under `valkey`, those of the chart in it. */
+export function allValues() {
+  const inner = documentedValues(read('helm/charts/valkey/values.yaml')).filter(({ path }) => path[0] !== 'global');
+  return [
+    ...documentedValues(read('helm/values.yaml')),
+    ...inner.map((value) => ({ ...value, path: ['valkey', ...value.path] })),
+  ];
+}
+
+function asJson(value) {
+  return `${JSON.stringify(value, null, 2)}\n`;
 }
 
 /**
@@ -58,16 +77,20 @@ function readComment(lines) {
   return { text: text.slice('-- '.length), schema: schema === undefined ? {} : JSON.parse(schema) };
 }
 
-function valuesSchema(values, postern) {
-  const schema = { $schema: 'http://json-schema.org/draft-07/schema#', ...emptyObject(), definitions: {} };
+function schemaOf(values) {
+  const schema = { $schema: 'http://json-schema.org/draft-07/schema#', ...emptyObject() };
   for (const { path, text, schema: said, value, isLeaf } of values) {
     const parent = path.slice(0, -1).reduce((at, key) => (at.properties[key] ??= emptyObject()), schema);
     const own = isLeaf ? { type: typeOf(value), default: value } : emptyObject();
     parent.properties[path.at(-1)] = { ...parent.properties[path.at(-1)], description: text, ...own, ...said };
   }
+  return schema;
+}
+
+function withConfig(schema, postern) {
   const config = withoutWrittenSecrets(postern);
   delete config.$schema;
-  schema.definitions.config = config;
+  schema.definitions = { config };
   // With a ConfigMap of the user's own, `config` is not used and need not be whole.
   schema.if = { properties: { existingConfigMap: { properties: { name: { const: '' } } } } };
   schema.then = { properties: { config: { $ref: '#/definitions/config' } } };

@@ -2,8 +2,12 @@
 // everybody else is told what to install. They are never skipped silently.
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { Failure } from './process.js';
+
+/** Programs that were built or fetched for the tests, outside the clone: the next run finds them. */
+export const binFolder = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'postern', 'bin');
 
 /** @throws Failure when there is no redis-server on the PATH and none can be installed */
 export function needRedis() {
@@ -27,7 +31,7 @@ export function needBrowser() {
 
 /** @throws Failure when a gateway that Postern is tested behind is not there and cannot be installed */
 export function needGateways() {
-  for (const program of ['nginx', 'caddy']) {
+  for (const program of ['nginx', 'caddy', 'haproxy']) {
     need({
       what: `${program} (on the PATH)`,
       find: () =>

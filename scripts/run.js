@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { buildChartTools, findGo } from './chart-tools.js';
 import { installDependencies, nodeBinary } from './dependencies.js';
 import { needBrowser, needGateways, needRedis } from './machine.js';
+import { fetchOptionalPrograms, fetchPromtool } from './optional-programs.js';
 import { Failure, root, run, runNpm } from './process.js';
 import { writeSbom } from './sbom.js';
 
@@ -23,6 +24,7 @@ const jobs = {
       needRedis();
       needBrowser();
       needGateways();
+      fetchOptionalPrograms();
       return runNpm(['run', '--silent', 'jest', '--', ...options]);
     },
   },
@@ -43,6 +45,8 @@ const jobs = {
         );
         return 0;
       }
+      needRedis();
+      fetchPromtool();
       Object.assign(process.env, buildChartTools(go));
       // The last one, because it takes every word after it for one more pattern.
       const ignored = '--testPathIgnorePatterns=/node_modules/';

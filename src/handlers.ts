@@ -5,6 +5,7 @@ import type { Config } from './config/schema.ts';
 import type { SecurityHeaders } from './http/security-headers.ts';
 import { createAdminSessions } from './login/admin-sessions.ts';
 import { createBackchannelLogout } from './login/backchannel-logout.ts';
+import { createBeginSession } from './login/begin-session.ts';
 import { createCallback } from './login/callback.ts';
 import { createEndSession } from './login/end-session.ts';
 import { createEvents } from './login/events.ts';
@@ -86,15 +87,24 @@ export function createHandlers(
     loginPath: at('/login'),
     isReserved,
   });
-  const callback = createCallback({
-    provider,
-    pendingLogins,
+  const beginSession = createBeginSession({
     sessions,
     vault,
+    lifetimes: { idleMs: session.idleTimeout * 1000, absoluteMs: session.absoluteTimeout * 1000 },
     index,
     markers,
     endSession,
     discardToken,
+    clientId,
+    claimNames: session.claims,
+    now,
+    log,
+  });
+  const callback = createCallback({
+    provider,
+    pendingLogins,
+    beginSession,
+    endSession,
     limitSessions: createSessionLimit({ most: session.maxPerUser, index, endSession, log }),
     cookie,
     securityHeaders,
@@ -102,13 +112,9 @@ export function createHandlers(
     origin,
     paths: { callback: at('/callback'), login: at('/login'), session: at('/session') },
     issuer,
-    clientId,
-    claimNames: session.claims,
-    now,
     randomId,
     metrics,
     audit,
-    log,
   });
 
   return {

@@ -21,10 +21,8 @@ import type { SessionCookie } from './session/cookie.ts';
 import { createStreams } from './session/streams.ts';
 import type { Streams } from './session/streams.ts';
 import { handleOf } from './session/handles.ts';
-import { createMemoryStore } from './store/memory.ts';
+import { createConfiguredStore } from './store/configured-store.ts';
 import { observeStore } from './store/observed-store.ts';
-import { redisSettings } from './store/redis-settings.ts';
-import { createRedisStore } from './store/redis.ts';
 import type { Store } from './store/store.ts';
 import { createAudit } from './telemetry/audit.ts';
 import type { Audit } from './telemetry/audit.ts';
@@ -67,6 +65,8 @@ export interface Parts extends Omit<PartsOptions, 'config'> {
   states(): Record<'store' | 'provider', 'up' | 'down'>;
   /** Goes by another configuration from now on. Its fixed keys are those of the first. Throws, and changes nothing, when a file it names cannot be read. */
   follow(config: Config): void;
+  /** Lets go of what a generation has opened that did not come about. */
+  forgo(): void;
   close(): Promise<void>;
 }
 
@@ -85,18 +85,18 @@ export function createParts(options: PartsOptions): Parts {
   const { config: first, ...shared } = options;
   const { ring, tracing, metrics, log } = shared;
   let current = first;
-  const { publicUrl, basePath, session, provider: registration } = first;
+  const { publicUrl, basePath, provider: registration } = first;
   const cookie = createSessionCookie({
     publicUrl,
     baseName: first.cookie.name,
     sameSite: first.cookie.sameSite,
-    maxAgeMs: first.cookie.persistent ? session.absoluteTimeout * 1000 : undefined,
+    maxAgeMs: () => (first.cookie.persistent ? current.session.absoluteTimeout * 1000 : undefined),
     secrets: () => ring.cookieSecrets(),
   });
   setLevels(log, first.log);
   const audit = createAudit({ log: moduleLog(log, 'audit'), handleOf });
   const logs = { tokens: moduleLog(log, 'tokens'), oidc: moduleLog(log, 'oidc'), store: moduleLog(log, 'store') };
-  const { store: plainStore, reached } = createStore(first, logs.store);
+  const { store: plainStore, reached } = createConfiguredStore(first.redis, { now, audit, log: logs.store });
   const store = observeStore(plainStore, {
     metrics,
     log: logs.store,
@@ -124,10 +124,10 @@ export function createParts(options: PartsOptions): Parts {
   const provider = observeProvider(client, { metrics, tracing, now: monotonicNow });
   const streams = createStreams({
     store,
-    limits: {
-      events: { perSession: 32, perProcess: first.limits.streams },
-      websocket: { perSession: first.limits.websocketsPerSession, perProcess: first.limits.websockets },
-    },
+    limits: () => ({
+      events: { perSession: 32, perProcess: current.limits.streams },
+      websocket: { perSession: current.limits.websocketsPerSession, perProcess: current.limits.websockets },
+    }),
     now,
     random: Math.random,
   });
@@ -139,8 +139,7 @@ export function createParts(options: PartsOptions): Parts {
     seal: createTokenSeal(ring),
     hashOf,
     registration,
-    lifetimes: { idleMs: session.idleTimeout * 1000, absoluteMs: session.absoluteTimeout * 1000 },
-    nearCache: session.nearCache,
+    nearCache: first.session.nearCache,
     tokensNeeded: () => needsTokens(current),
     onEnd: (h, reason) => streams.endAll(h, reason),
     onHeldEnd: revokeEnded,
@@ -153,7 +152,7 @@ export function createParts(options: PartsOptions): Parts {
     vault,
     provider,
     discardToken,
-    refreshBeforeMs: session.refreshBefore * 1000,
+    refreshBeforeMs: () => current.session.refreshBefore * 1000,
     now,
     randomId,
     metrics,
@@ -161,7 +160,7 @@ export function createParts(options: PartsOptions): Parts {
     log: logs.tokens,
   });
   const proxyLog = moduleLog(log, 'proxy');
-  const connections = observeConnections(createUpstreamConnections({ log: proxyLog }), {
+  const connections = observeConnections(createUpstreamConnections({ audit }), {
     metrics,
     log: proxyLog,
     tracing,
@@ -207,6 +206,7 @@ export function createParts(options: PartsOptions): Parts {
       connections.keepOnly(upstreamsOf(config));
       current = config;
     },
+    forgo: () => connections.keepOnly(upstreamsOf(current)),
     async close() {
       // A refresh token that has just been rotated exists only here until it is written.
       await accessTokens.drain(attemptDeadlineMs);
@@ -221,29 +221,4 @@ export function createParts(options: PartsOptions): Parts {
 /** All that a client of the provider is made from, to be compared. */
 function clientSettingsOf({ provider, logout }: Config): string {
   return plainText([provider, logout.idTokenHint, provider.tls && readFileSync(provider.tls.ca.file, 'utf8')]);
-}
-
-function createStore(config: Config, log: Logger): { store: Store; reached: { once: boolean; now: boolean } } {
-  if (config.redis === undefined) {
-    return { store: createMemoryStore({ now }), reached: { once: true, now: true } };
-  }
-  const reached = { once: false, now: false };
-  const store = createRedisStore({
-    ...redisSettings(config.redis),
-    now,
-    random: Math.random,
-    onStateChange(state, cause) {
-      reached.now = state === 'up';
-      reached.once ||= reached.now;
-      if (reached.now) log.info('the session store is there');
-      else
-        log.warn({ err: cause }, 'the session store is out of reach: sessions are kept, calls that need one get 503');
-    },
-    onMessagesRefused: (cause) =>
-      log.error(
-        { err: cause },
-        'the session store refuses its channel postern:messages: logouts elsewhere are seen only when the store is asked',
-      ),
-  });
-  return { store, reached };
 }

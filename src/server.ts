@@ -140,7 +140,7 @@ export async function startPublicListeners(options: ServerOptions): Promise<Publ
   };
 }
 
-function createPublicServer({ generation: { config }, metrics, log }: ServerOptions): HttpServer {
+function createPublicServer({ generation: { config, audit }, metrics, log }: ServerOptions): HttpServer {
   const settings = {
     maxHeaderSize: config.limits.headers,
     keepAliveTimeout: keepAliveTimeoutMs,
@@ -151,7 +151,7 @@ function createPublicServer({ generation: { config }, metrics, log }: ServerOpti
   };
   if (config.tls === undefined) return createHttpServer(settings);
   const host = new URL(config.publicUrl).hostname;
-  return createTlsServer(settings, { files: config.tls, host, wallNow: Date.now, metrics, log });
+  return createTlsServer(settings, { files: config.tls, host, wallNow: Date.now, metrics, audit, log });
 }
 
 // What Node's parser refuses has no response object.

@@ -90,6 +90,32 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 {{ mulf (regexFind "^[0-9]+" .) (get $unit (regexFind "[a-z]+$" .)) | ceil | int }}
 {{- end }}
 
+{{/* What Kubernetes waits before it tells a container to end, in seconds. */}}
+{{- define "postern.preStopSeconds" -}}
+{{ .Values.preStop.sleepSeconds | default (dig "preStop" "sleep" "seconds" 0 .Values.lifecycle) | int }}
+{{- end }}
+
+{{/* A quantity of memory such as 512Mi or 1G in whole MiB. */}}
+{{- define "postern.mebibytes" -}}
+{{- $units := dict "" 1 "k" 1000 "Ki" 1024 "M" 1000000 "Mi" 1048576 "G" 1000000000 "Gi" 1073741824 -}}
+{{ divf (mulf (regexFind "^[0-9.]+" .) (get $units (regexFind "[A-Za-z]*$" .))) 1048576 | floor | int }}
+{{- end }}
+
+{{/* The file that Postern gets: `config`, and where Valkey is. */}}
+{{- define "postern.configText" -}}
+{{ toYaml .Values.config }}
+{{- if .Values.valkey.enabled }}
+redis:
+  url: redis://{{ include "postern-valkey.fullname" .Subcharts.valkey }}:6379/0
+  password: { file: /run/secrets/postern/valkey-password }
+{{- end }}
+{{- end }}
+
+{{/* Whether a folder with secrets is mounted; empty for no. */}}
+{{- define "postern.hasSecrets" -}}
+{{- if or .Values.secrets.existingSecrets .Values.secrets.createSessionKey .Values.valkey.enabled }}yes{{ end -}}
+{{- end }}
+
 {{- define "postern.publicHost" -}}
 {{ (urlParse (.Values.config.publicUrl | default "")).host | splitList ":" | first }}
 {{- end }}
@@ -101,6 +127,7 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 {{- range $config.routes }}{{ $urls = append $urls .upstream }}{{ end -}}
 {{- with dig "redis" "url" "" $config }}{{ if kindIs "string" . }}{{ $urls = append $urls . }}{{ end }}{{ end -}}
 {{- $ports := .Values.networkPolicy.extraEgressPorts -}}
+{{- if .Values.valkey.enabled }}{{ $ports = append $ports 6379 }}{{ end -}}
 {{- range $url := $urls -}}
 {{- if and $url (not (hasPrefix "unix:" $url)) -}}
 {{- $authority := (urlParse $url).host -}}
@@ -142,7 +169,7 @@ volumeMounts:
   - name: config
     mountPath: /etc/postern
     readOnly: true
-  {{- if or .Values.secrets.existingSecrets .Values.secrets.createSessionKey }}
+  {{- if include "postern.hasSecrets" . }}
   - name: secrets
     mountPath: /run/secrets/postern
     readOnly: true
@@ -159,7 +186,7 @@ volumeMounts:
     items:
       - key: {{ ternary .Values.existingConfigMap.key "postern.yaml" (not (empty .Values.existingConfigMap.name)) }}
         path: postern.yaml
-{{- if or .Values.secrets.existingSecrets .Values.secrets.createSessionKey }}
+{{- if include "postern.hasSecrets" . }}
 - name: secrets
   projected:
     defaultMode: 0440
@@ -171,6 +198,11 @@ volumeMounts:
       {{- if .Values.secrets.createSessionKey }}
       - secret:
           name: {{ include "postern.sessionKeySecretName" . }}
+      {{- end }}
+      {{- if .Values.valkey.enabled }}
+      - secret:
+          name: {{ include "postern-valkey.passwordSecretName" .Subcharts.valkey }}
+          items: [{ key: {{ .Values.valkey.passwordSecret.key | quote }}, path: valkey-password }]
       {{- end }}
 {{- end }}
 {{- with .Values.extraVolumes }}

@@ -13,8 +13,8 @@
 {{- fail "networkPolicy.enabled with existingConfigMap.name cuts Postern off from the provider and the upstreams, which only config would show: name their ports in networkPolicy.extraEgressPorts, or give networkPolicy.extraEgress" -}}
 {{- end -}}
 {{- else -}}
-{{- if and (include "postern.isReplicated" .) (not $config.redis) -}}
-{{- fail "more than one pod needs config.redis: without it each pod has sessions of its own, and users are logged out at random. Set config.redis, or replicaCount: 1 without autoscaling" -}}
+{{- if and (include "postern.isReplicated" .) (not (or $config.redis .Values.valkey.enabled)) -}}
+{{- fail "more than one pod needs config.redis: without it each pod has sessions of its own, and users are logged out at random. Set config.redis, valkey.enabled to try it out, or replicaCount: 1 without autoscaling" -}}
 {{- end -}}
 {{- range $key, $address := dict "config.listen" ($config.listen | default "0.0.0.0:8080") "config.operations.listen" (dig "operations" "listen" nil $config | default "127.0.0.1:9090") -}}
 {{- if or (hasPrefix "127." $address) (hasPrefix "localhost:" $address) (hasPrefix "[::1]:" $address) -}}
@@ -23,7 +23,7 @@
 {{- end -}}
 {{- $delay := dig "shutdown" "delay" nil $config | default "5s" -}}
 {{- $grace := dig "shutdown" "grace" nil $config | default "30s" -}}
-{{- $sleep := dig "preStop" "sleep" "seconds" 0 .Values.lifecycle | int -}}
+{{- $sleep := include "postern.preStopSeconds" . | int -}}
 {{- $needed := add (include "postern.seconds" $delay) (include "postern.seconds" $grace) $sleep 25 5 -}}
 {{- if lt (int .Values.terminationGracePeriodSeconds) (int $needed) -}}
 {{- fail (printf "terminationGracePeriodSeconds: %d cuts off what is under way; config.shutdown.delay (%s), config.shutdown.grace (%s), 25 seconds for refreshes, a preStop sleep of %d seconds and 5 to spare need %d" (int .Values.terminationGracePeriodSeconds) $delay $grace $sleep (int $needed)) -}}
@@ -44,20 +44,43 @@
 {{- fail (printf "%s is not the host of config.publicUrl (%s): Postern answers requests for any other host with 421" . $host) -}}
 {{- end -}}
 {{- end -}}
-{{- if .Values.valkey.enabled -}}
-{{- $url := printf "redis://%s-valkey:6379/0" (include "postern.fullname" .) -}}
-{{- if ne (toString (dig "redis" "url" "" $config)) $url -}}
-{{- fail (printf "valkey.enabled starts a Valkey that config does not use; set config.redis to { url: '%s', password: { file: /run/secrets/postern/%s } }" $url .Values.valkey.passwordSecret.key) -}}
+{{- if and .Values.valkey.enabled $config.redis -}}
+{{- fail "valkey.enabled gives Postern the address and the password of that Valkey: take config.redis out, or set valkey.enabled: false to use the one that config.redis names" -}}
 {{- end -}}
-{{- end -}}
-{{- end -}}
-{{- if and .Values.valkey.enabled (not .Values.valkey.passwordSecret.name) -}}
-{{- fail "valkey.passwordSecret.name: name the Secret that holds Valkey's password" -}}
+{{- include "postern.validateWorkers" . -}}
 {{- end -}}
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
 {{- fail "httpRoute.parentRefs: name the Gateway that the route belongs to" -}}
 {{- end -}}
+{{- if gt (int .Values.preStop.sleepSeconds) 0 -}}
+{{- if .Values.lifecycle.preStop -}}
+{{- fail "preStop.sleepSeconds stands beside lifecycle.preStop: a container has one such hook; take one of them out" -}}
+{{- end -}}
+{{- if semverCompare "<1.30.0-0" .Capabilities.KubeVersion.Version -}}
+{{- fail (printf "preStop.sleepSeconds: Kubernetes %s has no sleep of its own (1.30 has), and the image no shell to sleep in; leave it at 0: config.shutdown.delay does the same" .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.autoscaling.enabled (gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas)) -}}
 {{- fail "autoscaling.minReplicas is more than autoscaling.maxReplicas" -}}
+{{- end -}}
+{{- end }}
+
+{{/* Workers share the container's memory: 128 MiB for each is what Node takes and some room for the heap. */}}
+{{- define "postern.validateWorkers" -}}
+{{- $workers := .Values.config.workers | default 1 -}}
+{{- if eq (toString $workers) "auto" -}}
+{{- $workers = 1 -}}
+{{- with dig "limits" "cpu" "" .Values.resources | toString -}}
+{{- $workers = hasSuffix "m" . | ternary (divf (trimSuffix "m" .) 1000) (float64 .) | ceil -}}
+{{- else -}}
+{{- fail "config.workers: auto counts every processor of the node as long as resources.limits.cpu is not set: set that, or say how many workers" -}}
+{{- end -}}
+{{- end -}}
+{{- with dig "limits" "memory" "" .Values.resources -}}
+{{- $limit := include "postern.mebibytes" (toString .) | int -}}
+{{- $needed := mul 128 (int $workers) -}}
+{{- if and (gt (int $workers) 1) (lt $limit (int $needed)) -}}
+{{- fail (printf "resources.limits.memory: %s is too little for %d workers, each of which is a process; give them %dMi at least, or run more pods with one each" (toString .) (int $workers) $needed) -}}
+{{- end -}}
 {{- end -}}
 {{- end }}

@@ -1,9 +1,12 @@
 // node:cluster, and all that the first process and its workers say to each other.
 import cluster from 'node:cluster';
 import type { Worker } from 'node:cluster';
+import { totalmem } from 'node:os';
+import { getHeapStatistics } from 'node:v8';
 import type { Health } from '../http/health.ts';
 import type { PublicListeners } from '../server.ts';
 import type { Figures } from '../telemetry/metrics.ts';
+import { workerHeapPercentage } from './worker-heap.ts';
 
 /** What a worker is started with. It gets the text of the configuration, so that one that replaces another serves the same, whatever the file says by then. */
 export interface Order {
@@ -48,6 +51,17 @@ export interface WorkerProcess {
 
 /** Whether this process is a worker. */
 export const isWorker = cluster.isWorker;
+
+/** Has the workers to come, so many, share the memory that one process would have for itself. */
+export function shareMemory(workers: number): void {
+  // Without a limit of a container, this is far more than the machine has.
+  const availableBytes = Math.min(process.constrainedMemory() || Infinity, totalmem());
+  const heapBytes = getHeapStatistics().heap_size_limit;
+  const percentage = workerHeapPercentage({ workers, heapBytes, availableBytes });
+  if (percentage === undefined) return;
+  // An argument wins over NODE_OPTIONS, which is the same for all processes.
+  cluster.setupPrimary({ execArgv: [...process.execArgv, `--max-old-space-size-percentage=${percentage}`] });
+}
 
 /** Starts a worker: this program again, with the same arguments. */
 export function startWorker(order: Order): WorkerProcess {

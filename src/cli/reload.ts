@@ -1,14 +1,12 @@
 // The configuration is read again on SIGHUP and when its files change. It is taken over whole, or not at all: then the former one stays in force.
-import { changedFixedKeys } from '../config/fixed-keys.ts';
+import { changedFixedKeys, changedKeys } from '../config/fixed-keys.ts';
 import { loadConfig } from '../config/load.ts';
 import { formatProblem } from '../config/problem.ts';
 import type { Outside } from '../config/read-secret.ts';
 import type { Config } from '../config/schema.ts';
-import { contentOf, filesOf } from '../config/watched-config.ts';
+import { changedFiles, contentOf, filesOf } from '../config/watched-config.ts';
 import { watchFiles } from '../config/watched-files.ts';
-import { handleOf } from '../session/handles.ts';
-import { createAudit } from '../telemetry/audit.ts';
-import { moduleLog } from '../telemetry/log.ts';
+import type { Audit } from '../telemetry/audit.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { LoadedConfig } from './configuration.ts';
@@ -20,6 +18,7 @@ export interface ReloadsOptions extends Outside {
   /** Puts another configuration in force. When it throws, the former one still is. */
   take: (loaded: LoadedConfig) => void;
   metrics: Pick<Metrics, 'configReloads' | 'configReloadedAt'>;
+  audit: Audit;
   log: Logger;
 }
 
@@ -38,11 +37,12 @@ export const pollMs = 30_000;
 
 /** Follows the files of a configuration until it is closed. */
 export function followConfiguration(options: ReloadsOptions): Reloads {
-  const { path, take, readFile, metrics, log } = options;
-  const audit = createAudit({ log: moduleLog(log, 'audit'), handleOf });
+  const { path, take, readFile, metrics, audit, log } = options;
   let current = options.loaded.config;
   let files = [path, ...filesOf(current)];
+  /** At the last reading, and at the last that is in force. */
   let seen = contentOf(files, (file) => (file === path ? options.loaded.text : readFile(file)));
+  let inForce = seen;
   /** Why the files are not in force. */
   let told: string | undefined;
   let watched = watch();
@@ -56,7 +56,7 @@ export function followConfiguration(options: ReloadsOptions): Reloads {
 
   function look(): void {
     // What is wrong may be a file that nobody knows yet, so it is all read again until it is right.
-    if (contentOf(files, readFile) !== seen || told !== undefined) reload('changed');
+    if (changedFiles(seen, contentOf(files, readFile)).length > 0 || told !== undefined) reload('changed');
   }
 
   function reload(why: 'asked' | 'changed'): void {
@@ -78,16 +78,18 @@ export function followConfiguration(options: ReloadsOptions): Reloads {
     } catch (error) {
       return [error instanceof Error ? error.message : String(error)];
     }
+    const changed = { changed: changedKeys(current, loaded.config), files: changedFiles(inForce, seen) };
     current = loaded.config;
     told = undefined;
     watched.close();
     const before = files;
     files = [path, ...filesOf(current)];
     if (files.join() !== before.join()) seen = contentOf(files, readFile);
+    inForce = seen;
     watched = watch();
     metrics.configReloads.inc({ outcome: 'taken' });
     metrics.configReloadedAt.set(options.now() / 1000);
-    audit('configuration_reloaded', {});
+    audit('configuration_reloaded', changed);
     const warnings = loaded.warnings.map((warning) => formatProblem(warning, 'warning'));
     if (warnings.length > 0) log.warn({ warnings }, 'the configuration has warnings');
     return [];

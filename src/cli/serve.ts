@@ -50,6 +50,7 @@ export async function serve(
     loaded,
     take: ({ config }) => server.take(assembly.follow(config)),
     metrics,
+    audit: parts.audit,
     log,
   });
   onReload(reloads.reload);
@@ -81,17 +82,29 @@ export function assemble(config: Config, log: Logger, tracing?: Tracing): Assemb
   const metrics = createMetrics();
   const ring = createKeyRing({ keys: config.session.keys.map((key) => key.reveal()), now: () => performance.now() });
   const parts = createParts({ config, ring, tracing, metrics, log });
-  let keyFiles = followKeyFiles({ config, ring, metrics, log });
+  const { audit } = parts;
+  let keyFiles = followKeyFiles({ config, ring, metrics, audit });
   let generation = createGeneration(config, parts);
+
+  function generationOf(config: Config): Generation {
+    try {
+      const next = createGeneration(config, parts);
+      parts.follow(config);
+      return next;
+    } catch (error) {
+      parts.forgo();
+      throw error;
+    }
+  }
+
   return {
     parts,
     metrics,
     generation: () => generation,
     follow(config) {
-      const next = createGeneration(config, parts);
-      parts.follow(config);
+      const next = generationOf(config);
       keyFiles.close();
-      keyFiles = followKeyFiles({ config, ring, metrics, log });
+      keyFiles = followKeyFiles({ config, ring, metrics, audit });
       generation = next;
       return generation;
     },

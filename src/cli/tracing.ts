@@ -1,12 +1,18 @@
 // Spans, when the environment asks for them: only then is what makes them loaded.
+import { randomUUID } from 'node:crypto';
 import { tracingSettings } from '../config/tracing.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Tracing } from '../telemetry/tracing.ts';
 import type { Terminal } from './configuration.ts';
 
-export async function tracingAskedFor({ env }: Pick<Terminal, 'env'>, log: Logger): Promise<Tracing | undefined> {
+/** @param worker which of several workers this process is */
+export async function tracingAskedFor(
+  { env }: Pick<Terminal, 'env'>,
+  log: Logger,
+  worker?: number,
+): Promise<Tracing | undefined> {
   const settings = tracingSettings(env);
   if (settings === undefined) return undefined;
   const { startTracing } = await import('../telemetry/tracing.ts');
-  return startTracing(settings, log);
+  return startTracing(settings, { id: randomUUID(), worker }, log);
 }

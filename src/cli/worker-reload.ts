@@ -1,12 +1,12 @@
 // What a worker goes by is what the first process says. A text that it cannot take over, because a file that it names has changed in between,
 // is tried again until it can, as the first process does with the file.
-import type { Logger } from '../telemetry/log.ts';
+import type { Audit } from '../telemetry/audit.ts';
 
 export interface WorkerReloadsOptions {
   /** Puts a configuration in force, whose text this is. Gives why not; then the former one still is. */
   takeOver: (text: string) => string[];
   retryMs: number;
-  log: Logger;
+  audit: Audit;
 }
 
 export interface WorkerReloads {
@@ -17,7 +17,7 @@ export interface WorkerReloads {
   close: () => void;
 }
 
-export function createWorkerReloads({ takeOver, retryMs, log }: WorkerReloadsOptions): WorkerReloads {
+export function createWorkerReloads({ takeOver, retryMs, audit }: WorkerReloadsOptions): WorkerReloads {
   let refused: string | undefined;
   let told = '';
 
@@ -26,8 +26,7 @@ export function createWorkerReloads({ takeOver, retryMs, log }: WorkerReloadsOpt
     refused = problems.length === 0 ? undefined : text;
     const saying = problems.join('\n');
     // The first process has read the same text, and right.
-    if (refused !== undefined && saying !== told)
-      log.error({ problems }, 'a worker cannot take the configuration over: its former one stays in force');
+    if (refused !== undefined && saying !== told) audit('configuration_refused', { problems });
     told = saying;
   }
 

@@ -26,10 +26,10 @@ export async function work(options: { config: string }, terminal: Terminal, stop
 
   const { config } = loaded;
   const log = createLogger(config.log).child({ worker: number });
-  const tracing = await tracingAskedFor(terminal, log);
+  const tracing = await tracingAskedFor(terminal, log, number);
   const assembly = assemble(config, log, tracing);
   const { parts, metrics } = assembly;
-  const reloads = createWorkerReloads({ takeOver, retryMs: pollMs, log });
+  const reloads = createWorkerReloads({ takeOver, retryMs: pollMs, audit: parts.audit });
   const ending = AbortSignal.any([stop, first.drain]);
   first.answerFrom({
     health: () => ({

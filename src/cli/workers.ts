@@ -2,10 +2,13 @@
 import { availableParallelism } from 'node:os';
 import type { Config } from '../config/schema.ts';
 import { startOperations } from '../http/health.ts';
-import { createLogger, setLevels } from '../telemetry/log.ts';
+import { handleOf } from '../session/handles.ts';
+import { createAudit } from '../telemetry/audit.ts';
+import { createLogger, moduleLog, setLevels } from '../telemetry/log.ts';
 import { createMetrics, expositionOf } from '../telemetry/metrics.ts';
 import { attemptDeadlineMs } from '../tokens/attempts.ts';
 import type { LoadedConfig, Terminal } from './configuration.ts';
+import { shareMemory } from './cluster.ts';
 import { createCrew } from './crew.ts';
 import { exitCode } from './exit-code.ts';
 import type { ExitCode } from './exit-code.ts';
@@ -13,6 +16,7 @@ import { followConfiguration } from './reload.ts';
 import type { Reloads } from './reload.ts';
 import { endingOf, untilAborted } from './signals.ts';
 import type { Signals } from './signals.ts';
+import { tracingAskedFor } from './tracing.ts';
 
 /** What a worker gets beyond the grace that it gives its requests, before it is killed. */
 const endingMs = attemptDeadlineMs + 5_000;
@@ -32,9 +36,13 @@ export async function serveWithWorkers(
   const { count } = options;
   let { config } = loaded;
   const log = createLogger(config.log);
+  setLevels(log, config.log);
+  const audit = createAudit({ log: moduleLog(log, 'audit'), handleOf });
   // An operator who ends sessions is answered here, by an app that no browser reaches. Without one this process needs none of its code.
-  const office = config.operations.admin && (await import('./serve.ts')).assemble(config, log);
+  const tracing = config.operations.admin && (await tracingAskedFor(terminal, log));
+  const office = config.operations.admin && (await import('./serve.ts')).assemble(config, log, tracing);
   const metrics = office?.metrics ?? createMetrics();
+  shareMemory(count);
   const crew = createCrew({ count, text: loaded.text, metrics, log, monotonicNow: () => performance.now() });
   let reloads: Reloads | undefined;
   let draining = false;
@@ -63,6 +71,7 @@ export async function serveWithWorkers(
         setLevels(log, config.log);
       },
       metrics,
+      audit,
       log,
     });
     onReload(reloads.reload);
@@ -78,6 +87,7 @@ export async function serveWithWorkers(
   await office?.parts.close();
   office?.close();
   await operations.close();
+  await tracing?.close();
   log.info('ended');
   return addresses !== undefined && inOrder ? exitCode.ok : exitCode.failed;
 }

@@ -1,8 +1,8 @@
 // The YAML of a configuration: plain values, and for each of them its place in the text.
-// The library's own error texts quote the file, and with it secrets: ours never do.
-import { LineCounter, isAlias, isMap, isScalar, isSeq, parseDocument, visit } from 'yaml';
-import type { Document, ErrorCode, Node, ParsedNode } from 'yaml';
+import { LineCounter, isAlias, isMap, isScalar, isSeq, parseDocument } from 'yaml';
+import type { Document, Node, ParsedNode } from 'yaml';
 import type { Path, Position } from './problem.ts';
+import { danglingAliases, syntaxMistakes, tooDeep } from './yaml-mistakes.ts';
 
 /** A mistake in the YAML itself. */
 export interface SyntaxMistake {
@@ -25,32 +25,11 @@ const longestText = 1_000_000;
 // An alias repeats what its anchor holds, and aliases of aliases grow without bound ("billion laughs").
 const mostAliases = 100;
 
-const tooDeep = 'the values are nested too deeply: this is no configuration';
-const notValid = 'this is not valid YAML';
-const sentences: Partial<Record<ErrorCode, string>> = {
-  BAD_ALIAS: 'this anchor or alias (& or *) is not valid; put the value in quotes if it is text',
-  BAD_DIRECTIVE: 'lines that begin with % are not used here',
-  BAD_DQ_ESCAPE: 'YAML does not know this backslash escape; use single quotes, or write \\\\',
-  BAD_INDENT: 'the indentation does not fit, or a bracket is not closed',
-  BAD_SCALAR_START: 'a value that begins with this character must stand in quotes',
-  BLOCK_AS_IMPLICIT_KEY: 'two keys stand on one line; put the value in quotes if it contains ": "',
-  DUPLICATE_KEY: 'this key stands here twice; keep one of them',
-  KEY_OVER_1024_CHARS: 'a key must be a short plain word',
-  MISSING_CHAR: 'a closing quote or bracket, a colon or a comma is missing before this point',
-  MULTILINE_IMPLICIT_KEY: 'a key must stand on one line and end with a colon; is the colon missing?',
-  MULTIPLE_DOCS: 'a second document begins here (---); a configuration is one document',
-  NON_STRING_KEY: 'a key must be a short plain word',
-  RESOURCE_EXHAUSTION: tooDeep,
-  TAB_AS_INDENT: 'a tab is used for indentation; YAML allows spaces only',
-  TAG_RESOLVE_FAILED:
-    'a value that begins with ! means a tag in YAML, and there are none here; put the value in quotes',
-};
-const danglingAlias =
-  'a value that begins with * means an alias in YAML, and there is none of this name; put the value in quotes';
-
 /** Reads one YAML 1.2 document. Never throws. */
 export function parseYaml(text: string): ParsedDocument {
   if (text.length > longestText) return unreadable('the file is larger than 1 MB: this is no configuration');
+  // Editors and shells of Windows may write UTF-16, in which every other byte of plain text is zero.
+  if (text.includes('\0')) return unreadable('the file is not UTF-8 text: save it as UTF-8');
   const lineCounter = new LineCounter();
   const positionAt = (offset: number): Position => {
     const { line, col } = lineCounter.linePos(offset);
@@ -58,9 +37,9 @@ export function parseYaml(text: string): ParsedDocument {
   };
   try {
     const document = parseDocument(text, { lineCounter, prettyErrors: false, stringKeys: true, logLevel: 'error' });
-    const dangling = danglingAliasesOf(document);
+    const dangling = danglingAliases(document);
     const readable = dangling.length === 0 && document.errors.every(({ code }) => code === 'DUPLICATE_KEY');
-    const mistakes = [...mistakesOf(document), ...dangling].map(({ offset, message }) => ({
+    const mistakes = [...syntaxMistakes(document, text), ...dangling].map(({ offset, message }) => ({
       position: positionAt(offset),
       message,
     }));
@@ -88,29 +67,6 @@ function unreadable(message: string): ParsedDocument {
     positionOf: () => position,
     has: () => false,
   };
-}
-
-interface Mistake {
-  offset: number;
-  message: string;
-}
-
-function mistakesOf(document: Document.Parsed): Mistake[] {
-  return [...document.errors, ...document.warnings].map(({ code, pos }) => ({
-    offset: pos[0],
-    message: sentences[code] ?? notValid,
-  }));
-}
-
-function danglingAliasesOf(document: Document.Parsed): Mistake[] {
-  const dangling: Mistake[] = [];
-  visit(document, {
-    Alias(_key, alias) {
-      if (alias.resolve(document) === undefined)
-        dangling.push({ offset: alias.range?.[0] ?? 0, message: danglingAlias });
-    },
-  });
-  return dangling;
 }
 
 interface Found {

@@ -1,4 +1,4 @@
-// What a running process cannot change: where it listens, where sessions are, and what those who are signed in were promised.
+// What a running process cannot change: what it listens with, where sessions are, and by what they are recognised.
 // Everything else of the configuration is taken over by a reload.
 import type { Config } from './schema.ts';
 import { Secret } from './secret.ts';
@@ -14,24 +14,26 @@ export const fixedKeys = [
   'forwardAuth',
   'provider.issuer',
   'provider.clientId',
-  'session.idleTimeout',
-  'session.absoluteTimeout',
-  'session.refreshBefore',
   'session.nearCache',
   'redis',
   'cookie',
   'limits.headers',
-  'limits.streams',
-  'limits.websockets',
-  'limits.websocketsPerSession',
   'log.format',
 ] as const;
 
-/** The fixed keys that two configurations do not have in common, in the order of the file. `operations.admin`: it is there in one of them alone. */
+/** The keys that differ between two configurations and need a restart. Of the section `operations.admin` only whether it is there. */
 export function changedFixedKeys(from: Config, to: Config): string[] {
-  const changed: string[] = fixedKeys.filter((key) => plainText(valueAt(from, key)) !== plainText(valueAt(to, key)));
-  const hasAdmin = ({ operations }: Config): boolean => operations.admin !== undefined;
-  return hasAdmin(from) === hasAdmin(to) ? changed : [...changed, 'operations.admin'];
+  return changedKeys(from, to).filter(
+    (key) => key === 'operations.admin' || fixedKeys.some((fixed) => key === fixed || key.startsWith(`${fixed}.`)),
+  );
+}
+
+/** The keys whose values differ between two configurations, in the order of the file; a section that is there in one of them alone is one key, and so is a list. */
+export function changedKeys(from: unknown, to: unknown, at: readonly string[] = []): string[] {
+  if (plainText(from) === plainText(to)) return [];
+  if (!isSection(from) || !isSection(to)) return [at.join('.')];
+  const names = new Set([...Object.keys(from), ...Object.keys(to)]);
+  return [...names].flatMap((name) => changedKeys(from[name], to[name], [...at, name]));
 }
 
 /** Text that is the same for equal values, with secrets in clear: to be compared or hashed, and never shown. */
@@ -43,6 +45,8 @@ export function plainText(value: unknown): string {
   });
 }
 
-function valueAt(config: Config, key: string): unknown {
-  return key.split('.').reduce<unknown>((at, name) => (at as Record<string, unknown> | undefined)?.[name], config);
+// An address is one value in the file, though it is read as two.
+function isSection(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return false;
+  return Object.keys(value).join() !== 'host,port';
 }

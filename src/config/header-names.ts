@@ -30,6 +30,8 @@ export const neverFromClients: ReadonlySet<string> = new Set([
     'fastly-client-ip',
   ],
   ...['client-cert', 'client-cert-chain'],
+  // The proxy that a CGI script is to use itself, according to the client (CVE-2016-5385).
+  'proxy',
   // What was asked for, according to the client: some frameworks route by these.
   ...[
     'x-original-url',

@@ -3,7 +3,7 @@ import type * as z from 'zod';
 import { didYouMean, nearest } from './did-you-mean.ts';
 import { formatPath } from './problem.ts';
 import type { Path } from './problem.ts';
-import { allowedKeys, homesOf, isSecret, requiredKeys } from './shape.ts';
+import { allowedKeys, homesOf, isSecret, mayHoldSecret, requiredKeys } from './shape.ts';
 
 /** A problem before it has a place in the file: on the key (`unknown key`) or on the value. */
 export interface Mistake {
@@ -49,7 +49,7 @@ function nounFor(type: string): string {
     case 'boolean':
       return 'true or false';
     case 'array':
-      return 'a list such as [a, b]';
+      return 'a list: [a, b], or a line "- a" for each entry';
     case 'int':
       return 'a whole number';
     case 'number':
@@ -116,14 +116,23 @@ function wrongValue(issue: Issue, path: Path, context: Context): string {
   const phrase = issue.code === 'invalid_type' && issue.expected === 'object' ? section(path, context) : issue.message;
   if (given === undefined) return `missing; it must be ${phrase}`;
   if (isSecret(context.schema, path) || (issue.code === 'invalid_union' && isRecord(given))) return `must be ${phrase}`;
-  const suggestion =
-    issue.code === 'invalid_value' && typeof given === 'string' ? didYouMean(given, issue.values.map(String)) : '';
-  return `must be ${phrase}, not ${show(given)}${suggestion}`;
+  // Text in the place of a section or list of secrets may well be one of them.
+  const shown = typeof given === 'string' && mayHoldSecret(context.schema, path) ? 'text' : show(given);
+  return `must be ${phrase}, not ${shown}${hint(issue, given)}`;
+}
+
+function hint(issue: Issue, given: unknown): string {
+  if (typeof given !== 'string') return '';
+  if (/\$\{\w*\}/.test(given)) return '; variables are not replaced in this file';
+  if (/^\/.*\*$/.test(given)) return '; leave the * out, all that is below a path belongs to it';
+  return issue.code === 'invalid_value' ? didYouMean(given, issue.values.map(String)) : '';
 }
 
 function section(path: Path, { schema }: Context): string {
   const required = requiredKeys(schema, path);
-  return required.length === 0 ? 'a section of keys and values' : `a section with ${listed(required, 'and')}`;
+  if (required.length > 0) return `a section with ${listed(required, 'and')}`;
+  const allowed = allowedKeys(schema, path);
+  return allowed.length === 0 ? 'a section of keys and values' : `a section with ${listed(allowed, 'or')}`;
 }
 
 /** A value as people wrote it, short enough for one line, without the password that a URL may hold. */

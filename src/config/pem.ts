@@ -1,4 +1,5 @@
 // Whether a file is what it should be: PEM (RFC 7468), readable, of the right kind.
+import { X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { formatPath } from './problem.ts';
 import type { Path } from './problem.ts';
@@ -60,13 +61,30 @@ export function readPems(
   return Object.fromEntries(named);
 }
 
-/** Why TLS could not be spoken with what the files hold, in OpenSSL's words; undefined when it can. */
+/** Why TLS could not be spoken with what the files hold, in OpenSSL's words where they are its; undefined when it can. */
 export function tlsFlaw(pems: ReturnType<typeof readPems>): string | undefined {
+  // OpenSSL passes over an authority that is damaged, and in place of an empty one Node believes all public authorities.
+  if (pems.ca !== undefined && !areCertificates(pems.ca))
+    return 'the authority’s certificate is missing, cut off or damaged';
   try {
     createSecureContext(pems);
     return undefined;
   } catch (error) {
     const { message, reason } = error as Error & { reason?: string };
     return reason ?? message;
+  }
+}
+
+function areCertificates(text: string): boolean {
+  const begin = '-----BEGIN CERTIFICATE-----';
+  const [, ...certificates] = text.split(begin);
+  return certificates.length > 0 && certificates.every((rest) => isCertificate(begin + rest));
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).fingerprint256 !== '';
+  } catch {
+    return false;
   }
 }

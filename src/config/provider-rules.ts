@@ -27,6 +27,15 @@ export function providerRules(context: RuleContext): Finding[] {
 
 function issuerRules({ draft: { provider, insecure } }: RuleContext): Finding[] {
   const issuer = provider?.issuer;
+  const metadata = /\/\.well-known\/openid-configuration\/?$/;
+  if (issuer !== undefined && metadata.test(issuer)) {
+    return [
+      {
+        path: ['provider', 'issuer'],
+        message: `is the address of the metadata; the issuer is what "issuer" says in there, most likely "${issuer.replace(metadata, '')}"`,
+      },
+    ];
+  }
   if (issuer === undefined || insecure?.httpIssuer === true) return [];
   const url = new URL(issuer);
   if (url.protocol === 'https:' || isLoopback(url)) return [];

@@ -1,4 +1,5 @@
 // Gets a secret from where the file says it is. What goes wrong is told by the name of the place, never by what was found there.
+import { didYouMean } from './did-you-mean.ts';
 import { Secret } from './secret.ts';
 import type { ReadSecret } from './values.ts';
 
@@ -14,7 +15,7 @@ export interface Outside {
 /** A reader whose errors say what to mend. */
 export function createReadSecret({ readFile, env }: Pick<Outside, 'readFile' | 'env'>): ReadSecret {
   return (source) => {
-    if ('value' in source) return new Secret(source.value, source);
+    if ('value' in source) return new Secret(written(source.value), source);
     if ('env' in source) return new Secret(fromEnvironment(source.env, env), source);
     return new Secret(fromFile(source.file, readFile), source);
   };
@@ -37,9 +38,18 @@ export function reasonFor(error: unknown): string {
   }
 }
 
+function written(value: string): string {
+  const name = /^\$\{(\w+)\}$/.exec(value)?.[1];
+  if (name !== undefined) throw new Error(`variables are not replaced in this file; write { env: ${name} }`);
+  return value;
+}
+
 function fromEnvironment(name: string, env: Outside['env']): string {
   const value = env[name];
-  if (value === undefined) throw new Error(`the environment variable ${name} is not set`);
+  if (value === undefined) {
+    const present = Object.keys(env).filter((other) => env[other] !== undefined);
+    throw new Error(`the environment variable ${name} is not set${didYouMean(name, present)}`);
+  }
   if (value === '') throw new Error(`the environment variable ${name} is empty`);
   return value;
 }

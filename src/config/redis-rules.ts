@@ -14,8 +14,8 @@ export function hasPassword(url: Secret): boolean {
 
 const places = ['url', 'sentinel', 'cluster'] as const;
 
-function placeRules({ isGiven }: RuleContext): Finding[] {
-  if (!isGiven(['redis'])) return [];
+function placeRules({ draft, isGiven }: RuleContext): Finding[] {
+  if (!isGiven(['redis']) || draft.redis === undefined) return [];
   const [first, ...others] = places.filter((place) => isGiven(['redis', place]));
   if (first === undefined) {
     return [{ path: ['redis'], message: 'must say where Redis is: url, sentinel or cluster' }];

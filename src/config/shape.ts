@@ -60,6 +60,20 @@ export function isSecret(schema: Schema, path: Path): boolean {
   });
 }
 
+/** Whether a secret may stand at a path or anywhere below it, and so also what was put there in its place. */
+export function mayHoldSecret(schema: Schema, path: Path): boolean {
+  return isSecret(schema, path) || holdsSecret(schemaAt(schema, path));
+}
+
+function holdsSecret(schema: Schema | undefined): boolean {
+  if (schema === undefined) return false;
+  if (z.globalRegistry.get(schema)?.writeOnly === true) return true;
+  const inner = unwrap(schema);
+  if (inner !== schema) return holdsSecret(inner);
+  if (inner instanceof z.ZodArray) return holdsSecret(inner.element);
+  return sectionsOf(inner).some((section) => Object.values<Schema>(section.shape).some(holdsSecret));
+}
+
 /** The sections that have a key of this name. */
 export function homesOf(schema: Schema, key: string, path: Path = []): Path[] {
   return sectionsOf(schema).flatMap((section) =>

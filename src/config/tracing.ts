@@ -4,7 +4,12 @@
 export interface TracingSettings {
   ratio: number;
   isParentBased: boolean;
+  /** How long to wait for the collector; undefined when a variable says so, which the exporter reads. */
+  timeoutMs: number | undefined;
 }
+
+// OpenTelemetry has ten seconds, and a process that ends could wait for them longer than whoever ends it waits.
+const usualTimeoutMs = 3_000;
 
 /** Undefined unless an OTLP endpoint is named, or when something else switches spans off. What is named wrongly counts as not named, as the specification wants. */
 export function tracingSettings(env: Readonly<Record<string, string | undefined>>): TracingSettings | undefined {
@@ -14,8 +19,13 @@ export function tracingSettings(env: Readonly<Record<string, string | undefined>
   const sampler = env['OTEL_TRACES_SAMPLER'] ?? 'parentbased_always_on';
   return {
     ratio: ratioOf(sampler.replace('parentbased_', ''), env['OTEL_TRACES_SAMPLER_ARG']),
+    timeoutMs: isTimeoutGiven(env) ? undefined : usualTimeoutMs,
     isParentBased: !['always_on', 'always_off', 'traceidratio'].includes(sampler),
   };
+}
+
+function isTimeoutGiven(env: Readonly<Record<string, string | undefined>>): boolean {
+  return ['OTEL_EXPORTER_OTLP_TRACES_TIMEOUT', 'OTEL_EXPORTER_OTLP_TIMEOUT'].some((name) => Number(env[name]) > 0);
 }
 
 function ratioOf(sampler: string, argument: string | undefined): number {

@@ -24,7 +24,10 @@ export const timeLimit = durationUpTo('1d');
 export const pause = durationBetween('0s', '1h', 'a duration such as 0s, 5s or 1m, at most 1h');
 export const headSize = sizeBetween('1kb', '1mb');
 export const bodySize = sizeBetween('1b', '1024gb');
-export const text = z.string('text').regex(/^[\x20-\x7e]+$/, 'text of one or more printable ASCII characters');
+export const text = z
+  .string('text')
+  .regex(/^[\x20-\x7e]+$/, 'text of one or more printable ASCII characters')
+  .refine((value) => !/\$\{\w+\}/.test(value), 'the text itself');
 export const headerValue = z
   .string('text')
   .regex(

@@ -19,11 +19,17 @@ function secretFiles(value: unknown): string[] {
   return typeof value === 'object' && value !== null ? Object.values(value).flatMap(secretFiles) : [];
 }
 
-/** A digest of what stands in files; one that cannot be read counts as such. */
-export function contentOf(files: readonly string[], readFile: Outside['readFile']): string {
-  const hash = createHash('sha256');
-  for (const file of files) hash.update(createHash('sha256').update(read(file, readFile)).digest());
-  return hash.digest('base64url');
+/** A digest of what stands in each file; one that cannot be read counts as such. */
+export type FileContents = ReadonlyMap<string, string>;
+
+export function contentOf(files: readonly string[], readFile: Outside['readFile']): FileContents {
+  const digestOf = (text: string): string => createHash('sha256').update(text).digest('base64url');
+  return new Map(files.map((file) => [file, digestOf(read(file, readFile))]));
+}
+
+/** The files whose content differs, of those that both have. */
+export function changedFiles(from: FileContents, to: FileContents): string[] {
+  return [...to].filter(([file, content]) => (from.get(file) ?? content) !== content).map(([file]) => file);
 }
 
 function read(file: string, readFile: Outside['readFile']): string {

@@ -1,8 +1,8 @@
 // Stops redirect loops: counts the logins that one browser starts, in a cookie of its own, so that it costs no store command.
 // It protects a browser from an app that sends it round in circles, not us from an attacker: the cookie is not signed.
 import type { Request, Response } from 'express';
+import { valuesOf } from '../session/cookie-header.ts';
 import type { SessionCookie } from '../session/cookie.ts';
-import { valuesOf } from '../session/cookie.ts';
 
 export const loginWindowSeconds = 30;
 const loginsPerWindow = 5;

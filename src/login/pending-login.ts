@@ -3,8 +3,8 @@
 import { createHash } from 'node:crypto';
 import type { Request, Response } from 'express';
 import type { LoginChecks } from '../oidc/provider.ts';
+import { namesIn, valuesOf } from '../session/cookie-header.ts';
 import type { SessionCookie } from '../session/cookie.ts';
-import { valuesOf } from '../session/cookie.ts';
 import type { Store } from '../store/store.ts';
 import type { Box } from '../tokens/seal.ts';
 
@@ -56,7 +56,7 @@ export function createPendingLogins({ cookie, box, store, now, randomId }: Pendi
 
   return {
     begin(request, response, login) {
-      const pending = namesIn(request.headers.cookie, prefix)
+      const pending = transactionsIn(request.headers.cookie, prefix)
         .map((name) => ({ name, startedAt: read(request, name)?.startedAt ?? 0 }))
         .sort((one, other) => other.startedAt - one.startedAt);
       for (const { name } of pending.slice(mostPending - 1)) response.clearCookie(name, attributes);
@@ -73,12 +73,11 @@ export function createPendingLogins({ cookie, box, store, now, randomId }: Pendi
   };
 }
 
-function namesIn(cookieHeader: string | undefined, prefix: string): string[] {
-  const names = (cookieHeader ?? '').split(';').map((pair) => pair.split('=', 1)[0]?.trim() ?? '');
-  // Only names that we give: what is deleted below goes into a header.
-  return [...new Set(names)].filter(
-    (name) => name.startsWith(prefix) && /^[A-Za-z0-9_-]{12}$/.test(name.slice(prefix.length)),
-  );
+function transactionsIn(cookieHeader: string | undefined, prefix: string): string[] {
+  // Only names that we give: what is deleted goes into a header.
+  const isOurs = (name: string): boolean =>
+    name.startsWith(prefix) && /^[A-Za-z0-9_-]{12}$/.test(name.slice(prefix.length));
+  return [...new Set(namesIn(cookieHeader))].filter(isOurs);
 }
 
 function hashOf(state: string): string {

@@ -21,7 +21,7 @@ export function createRefreshNow(options: {
     if (reading.kind !== 'valid') throw new PosternError('session_required');
     const outcome = await options.accessTokens.refreshNow(reading);
     switch (outcome.kind) {
-      case 'active':
+      case 'signed-in':
         options.vault.slide(outcome.session);
         response.json(options.describe(outcome.session));
         return;

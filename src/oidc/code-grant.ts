@@ -5,11 +5,12 @@ import type { Logger } from '../telemetry/log.ts';
 import type { ConnectClient, ProviderSettings } from './client.ts';
 import { classifyGrantFailure, describeFailure, errorCode } from './failure.ts';
 import type { GrantFailure } from './failure.ts';
-import { CallFailure } from './http.ts';
+import { CallFailure, callMs } from './http.ts';
 import type { ProviderFetch, ProviderHttp } from './http.ts';
 import { checkAcr, checkIdTokenClaims, checkJustIssued } from './id-token.ts';
 import type { IdTokenVerifier } from './id-token.ts';
 import type { Metadata } from './metadata.ts';
+import { tokenCallMs } from './provider.ts';
 import type { FinishLoginOutcome, LoginChecks } from './provider.ts';
 import type { createTokenEndpoint } from './token-endpoint.ts';
 import { expiresInMs, mergeClaims, refreshExpiresInMs } from './token-response.ts';
@@ -26,9 +27,6 @@ export interface CodeGrantOptions {
   wallNow: () => number;
   log: Logger;
 }
-
-const tokenCallMs = 20_000;
-const userinfoCallMs = 5_000;
 
 export function createCodeGrant(options: CodeGrantOptions) {
   const { settings, redirectUri, connect, tokenEndpoint, http, idTokens, now, wallNow, log } = options;
@@ -54,9 +52,7 @@ export function createCodeGrant(options: CodeGrantOptions) {
       const answeredAt = now();
       const claims = response.claims() as Claims;
       const idToken = response.id_token ?? '';
-      checkIdTokenClaims(claims, settings.clientId);
-      checkJustIssued(claims['iat'], wallNow());
-      if (checks.acrValues !== undefined) checkAcr(claims['acr'], checks.acrValues);
+      checkClaims(claims, checks);
       const signature = await idTokens.verify(idToken, metadata, response.access_token);
       if (signature.kind !== 'valid') return signature;
       const userinfo = await askUserinfo(metadata, response.access_token, claims.sub);
@@ -78,11 +74,18 @@ export function createCodeGrant(options: CodeGrantOptions) {
     }
   }
 
+  /** What openid-client has not checked. Throws ProviderFailure. */
+  function checkClaims(claims: Claims, { acrValues }: LoginChecks): void {
+    checkIdTokenClaims(claims, settings.clientId);
+    checkJustIssued(claims['iat'], wallNow());
+    if (acrValues !== undefined) checkAcr(claims['acr'], acrValues);
+  }
+
   // Out of reach or out of order, userinfo only costs claims; a userinfo about somebody else ends the login (Core 5.3.2).
   async function askUserinfo(metadata: Metadata, accessToken: string, sub: string): Promise<Record<string, unknown>> {
     if (settings.userinfo === 'never' || metadata.userinfo_endpoint === undefined) return {};
     try {
-      const { configuration } = await connect(jsonOnly(http.pooled(userinfoCallMs)));
+      const { configuration } = await connect(jsonOnly(http.pooled(callMs)));
       return await fetchUserInfo(configuration, accessToken, sub);
     } catch (error) {
       if (isAboutSomebodyElse(error)) throw error;

@@ -4,6 +4,7 @@ import { allowInsecureRequests, customFetch, discovery as requestMetadata } from
 import type { Logger } from '../telemetry/log.ts';
 import { describeFailure } from './failure.ts';
 import type { ProviderFailure } from './failure.ts';
+import { callMs } from './http.ts';
 import type { ProviderFetch } from './http.ts';
 import { checkMetadata } from './metadata.ts';
 import type { Metadata } from './metadata.ts';
@@ -19,7 +20,6 @@ export interface Discovery {
 const refreshEveryMs = 600_000;
 const firstRetryMs = 1_000;
 const longestRetryMs = 30_000;
-const limitSeconds = 5;
 
 /** Asks once, for at most 5 s, and checks the answer. Throws what `describeFailure` describes. */
 export async function askForMetadata(options: {
@@ -30,7 +30,7 @@ export async function askForMetadata(options: {
   const { issuer, clientId, fetch } = options;
   const configuration = await requestMetadata(new URL(issuer), clientId, undefined, undefined, {
     [customFetch]: fetch,
-    timeout: limitSeconds,
+    timeout: callMs / 1000,
     // eslint-disable-next-line @typescript-eslint/no-deprecated -- marked so to be noticed; the configuration has asked for it
     ...(issuer.startsWith('http:') && { execute: [allowInsecureRequests] }),
   });

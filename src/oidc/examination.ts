@@ -8,7 +8,7 @@ import type { ConnectClient, ProviderSettings } from './client.ts';
 import { askForMetadata } from './discovery.ts';
 import { classifyGrantFailure, describeFailure, errorCode } from './failure.ts';
 import type { ProviderFailure } from './failure.ts';
-import { createProviderHttp } from './http.ts';
+import { callMs, createProviderHttp } from './http.ts';
 import type { ProviderFetch, ProviderHttp } from './http.ts';
 import { keysThatSign } from './metadata.ts';
 import type { Metadata } from './metadata.ts';
@@ -56,8 +56,6 @@ export type RedirectAnswer =
   | { kind: 'refused'; status: number }
   /** The answer does not tell, or the question cannot be asked. */
   | { kind: 'unknown' };
-
-const callMs = 5_000;
 
 /**
  * Asks the provider. Takes at most some 15 s, never throws, tells no secret.

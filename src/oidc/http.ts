@@ -4,6 +4,8 @@ import { Agent } from 'undici';
 import type { Dispatcher } from 'undici';
 import { timeLimit } from './time-limit.ts';
 
+/** The longest that any other call than a grant's may take. */
+export const callMs = 5_000;
 const connectLimitMs = 3_000;
 const responseLimitBytes = 1024 * 1024;
 

@@ -10,7 +10,7 @@ import type { ProviderSettings } from './client.ts';
 import { createCodeGrant } from './code-grant.ts';
 import { createDiscovery } from './discovery.ts';
 import { describeFailure } from './failure.ts';
-import { createProviderHttp } from './http.ts';
+import { callMs, createProviderHttp } from './http.ts';
 import { createIdTokenVerifier } from './id-token.ts';
 import { createLogoutTokenVerifier } from './logout-token.ts';
 import type { Metadata } from './metadata.ts';
@@ -44,7 +44,6 @@ export interface ProviderClient extends Provider {
   inForce: (isInForce: boolean) => void;
 }
 
-const callMs = 5_000;
 const retryAfterSeconds = 5;
 
 /** Connects to a provider. It need not be up yet: what needs it says `provider_unavailable` until it is. */

@@ -64,6 +64,9 @@ export interface EndSession {
   parameters: Record<string, string>;
 }
 
+/** The longest that a grant may take at the token endpoint, a second try included. */
+export const tokenCallMs = 20_000;
+
 export interface Provider {
   /** Builds the authorization request. Throws PosternError `provider_unavailable` when the metadata cannot be had. */
   startLogin(parameters: Record<string, string>): Promise<StartedLogin>;

@@ -1,11 +1,14 @@
 // One call with the refresh token, and what the answer means for the session (RFC 6749 section 6, OpenID Connect Core 12).
 import { decodeJwt } from 'jose';
 import { refreshTokenGrant } from 'openid-client';
+import type { TokenEndpointResponse, TokenEndpointResponseHelpers } from 'openid-client';
 import type { ConnectClient } from './client.ts';
 import { classifyGrantFailure } from './failure.ts';
 import type { GrantFailure } from './failure.ts';
 import { checkIdTokenClaims, checkSameIdentity } from './id-token.ts';
 import type { IdTokenVerifier } from './id-token.ts';
+import type { Metadata } from './metadata.ts';
+import { tokenCallMs } from './provider.ts';
 import type { RefreshOutcome } from './provider.ts';
 import type { createTokenEndpoint } from './token-endpoint.ts';
 import { expiresInMs, narrowedScope, refreshExpiresInMs, refreshedClaims } from './token-response.ts';
@@ -13,7 +16,6 @@ import type { Claims, Tokens } from './token-set.ts';
 
 /** RFC 6749 5.2 and OpenID Connect Core 3.1.2.6: the grant is gone, or needs the user. */
 const grantIsOver = new Set(['invalid_grant', 'interaction_required', 'login_required', 'consent_required']);
-const tokenCallMs = 20_000;
 
 export function createRefreshGrant(options: {
   clientId: string;
@@ -41,26 +43,11 @@ export function createRefreshGrant(options: {
       return outcomeOf(classifyGrantFailure(error, call.record));
     }
     const answeredAt = now();
-    let identity: Pick<Tokens, 'idToken' | 'claims'> = tokens;
-    let unverifiedIdToken: string | undefined;
-    if (response.id_token !== undefined) {
-      const newClaims = response.claims() as Claims;
-      try {
-        checkIdTokenClaims(newClaims, clientId);
-        checkSameIdentity(tokens.claims, newClaims);
-      } catch {
-        return { kind: 'ended', error: 'id_token_invalid' };
-      }
-      if (await idTokens.isValidByKeysAtHand(response.id_token, connected.metadata, response.access_token)) {
-        const claims = refreshedClaims(tokens.claims, decodeJwt(tokens.idToken), newClaims);
-        identity = { idToken: response.id_token, claims };
-      } else {
-        unverifiedIdToken = response.id_token;
-      }
-    }
+    const identity = await identityAfter(tokens, response, connected.metadata);
+    if (identity === undefined) return { kind: 'ended', error: 'id_token_invalid' };
     return {
       kind: 'refreshed',
-      unverifiedIdToken,
+      unverifiedIdToken: identity.unverifiedIdToken,
       tokens: {
         accessToken: response.access_token,
         refreshToken: response.refresh_token ?? tokens.refreshToken,
@@ -71,6 +58,27 @@ export function createRefreshGrant(options: {
         refreshExpiresInMs: refreshExpiresInMs(response),
       },
     };
+  }
+
+  /** The ID token and the claims from now on; undefined when a new ID token breaks a rule. */
+  async function identityAfter(
+    tokens: Tokens,
+    response: TokenEndpointResponse & TokenEndpointResponseHelpers,
+    metadata: Metadata,
+  ): Promise<(Pick<Tokens, 'idToken' | 'claims'> & { unverifiedIdToken: string | undefined }) | undefined> {
+    const { id_token: idToken } = response;
+    if (idToken === undefined) return { ...tokens, unverifiedIdToken: undefined };
+    const newClaims = response.claims() as Claims;
+    try {
+      checkIdTokenClaims(newClaims, clientId);
+      checkSameIdentity(tokens.claims, newClaims);
+    } catch {
+      return undefined;
+    }
+    const isValid = await idTokens.isValidByKeysAtHand(idToken, metadata, response.access_token);
+    if (!isValid) return { ...tokens, unverifiedIdToken: idToken };
+    const claims = refreshedClaims(tokens.claims, decodeJwt(tokens.idToken), newClaims);
+    return { idToken, claims, unverifiedIdToken: undefined };
   }
 
   return { refresh };

@@ -3,10 +3,10 @@ import { tokenRevocation } from 'openid-client';
 import type { Logger } from '../telemetry/log.ts';
 import type { ConnectClient } from './client.ts';
 import { describeFailure } from './failure.ts';
+import { callMs } from './http.ts';
 import type { ProviderFetch, ProviderHttp } from './http.ts';
 import { retryAfterMs } from './token-endpoint.ts';
 
-const callMs = 5_000;
 const retriesAfterMs = [1_000, 10_000];
 const longestWaitMs = 60_000;
 

@@ -95,7 +95,7 @@ export function createAdmission(options: AdmissionOptions): Admit {
     waits.sessionMs += (loadedAt ?? endedAt) - startedAt;
     waits.tokenMs += endedAt - (loadedAt ?? endedAt);
     switch (outcome.kind) {
-      case 'active':
+      case 'signed-in':
         return enter(outcome.session);
       case 'signed-out':
         return config.auth === 'required'

@@ -10,10 +10,11 @@ import type { TieToSession } from './event-streams.ts';
 import { holdBody } from './held-body.ts';
 import { BodyCopy, hasBody, requestAgain } from './request-again.ts';
 import type { BuildResponseHeaders } from './response-headers.ts';
-import { limitTime, UpstreamTimeout } from './time-limits.ts';
+import { limitTime } from './time-limits.ts';
 import type { UpstreamTimeLimits } from './time-limits.ts';
 import type { AuthorizedCall, Unauthorized } from './unauthorized.ts';
 import type { Exchange, UpstreamConnection } from './upstream-connections.ts';
+import { asPosternError, isSafe, watchForLoss } from './upstream-failure.ts';
 import type { UpstreamHeaders } from './upstream-headers.ts';
 
 /** One way to one upstream. */
@@ -67,18 +68,14 @@ interface Parties {
   response: ServerResponse;
 }
 
-// Safe by RFC 9110 section 9.2.1: sent twice, it does no more than sent once.
-const safeMethods = new Set(['GET', 'HEAD', 'OPTIONS']);
-
 class Forwarding implements Exchange {
   readonly #options: ForwardOptions;
   readonly #attempt: Attempt;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   #body: BodyCopy | undefined;
-  /** The socket's count of received bytes when a connection that had been used before was taken; undefined for a new one. */
-  #bytesBefore: number | undefined;
-  #upstreamRequest: ClientRequest | undefined;
+  /** Whether an error means that the request was lost with its connection. */
+  #isLoss: (error: NodeJS.ErrnoException) => boolean = () => false;
   /** Another one has taken the request over: what is still heard of this one is the past. */
   #isOver = false;
 
@@ -96,8 +93,7 @@ class Forwarding implements Exchange {
       socket.destroy();
       this.#fail(new PosternError('upstream_invalid', { cause: new Error('Unexpected upgrade') }));
     });
-    this.#upstreamRequest = upstreamRequest;
-    if (upstreamRequest.reusedSocket) this.#bytesBefore = upstreamRequest.socket?.bytesRead;
+    this.#isLoss = watchForLoss(upstreamRequest);
     const { authorized, isReplay, headers } = this.#attempt;
     if (authorized !== undefined && isReplay !== true && hasBody(headers)) this.#body = new BodyCopy(this.#request);
     const { bodyLimit } = this.#options;
@@ -140,7 +136,7 @@ class Forwarding implements Exchange {
 
   failed(error: NodeJS.ErrnoException): void {
     if (this.#isOver) return;
-    if (this.#isLostOnTheWay(error)) {
+    if (this.#isLoss(error) && this.#mayRetry()) {
       this.#isOver = true;
       this.#options.onRetry();
       // Not at once: an upstream that has closed one idle connection has closed others too, and they are still being heard of.
@@ -150,16 +146,9 @@ class Forwarding implements Exchange {
     this.#fail(asPosternError(error));
   }
 
-  // RFC 9110 section 9.3.1, RFC 9112 section 9.3.1: an upstream may close an idle connection at the very moment in which it is used again.
-  #isLostOnTheWay({ code }: NodeJS.ErrnoException): boolean {
-    return (
-      this.#bytesBefore !== undefined &&
-      this.#bytesBefore === this.#upstreamRequest?.socket?.bytesRead &&
-      (code === 'ECONNRESET' || code === 'EPIPE') &&
-      this.#attempt.isRetry !== true &&
-      safeMethods.has(this.#request.method ?? '') &&
-      !hasBody(this.#attempt.headers)
-    );
+  #mayRetry(): boolean {
+    const { isRetry, headers } = this.#attempt;
+    return isRetry !== true && isSafe(this.#request.method) && !hasBody(headers);
   }
 
   #tieToSession({ rawHeaders }: IncomingMessage): PosternError | undefined {
@@ -236,14 +225,4 @@ class Forwarding implements Exchange {
     // What is left of the body goes nowhere; unread, it would block the connection for good.
     request.resume();
   }
-}
-
-/** What a failed request to an upstream is called towards its caller. */
-export function asPosternError(cause: NodeJS.ErrnoException): PosternError {
-  if (cause instanceof UpstreamTimeout || cause.code === 'ETIMEDOUT') {
-    return new PosternError('upstream_timeout', { cause });
-  }
-  // HPE_…: what the parser of Node could not accept as HTTP.
-  if (cause.code?.startsWith('HPE_') === true) return new PosternError('upstream_invalid', { cause });
-  return new PosternError('upstream_unreachable', { cause });
 }

@@ -3,6 +3,7 @@
 import { bodyNames, neverFromUpstreams, responseConnectionNames } from '../config/header-names.ts';
 import type { RouteConfig } from '../config/schema.ts';
 import type { HeaderList } from '../http/security-headers.ts';
+import { withoutBlanks } from '../session/cookie-header.ts';
 
 /** Makes the answer's headers, as name, value, name, value …, from the upstream's `rawHeaders`. Pure. */
 export type BuildResponseHeaders = (rawHeaders: readonly string[]) => string[];
@@ -156,7 +157,7 @@ function cookieName(setCookie: string): string {
   const pair = setCookie.split(';', 1)[0] ?? '';
   const equals = pair.indexOf('=');
   // A cookie without a name can be read as one with a name by a server behind the browser: `=name=value`.
-  return equals === -1 ? '' : pair.slice(0, equals).trim();
+  return equals === -1 ? '' : withoutBlanks(pair.slice(0, equals));
 }
 
 function withoutDomain(setCookie: string): string {

@@ -37,7 +37,7 @@ export type RouteMatch =
 
 export interface RouteTable {
   readonly routes: readonly Route[];
-  /** `path` must be canonical. */
+  /** `path` is canonical where it is served; links that are only looked at need not be. */
   match(path: string): RouteMatch;
 }
 
@@ -63,8 +63,8 @@ export function createRouteTable(configs: readonly RouteConfig[]): RouteTable {
       const entry = entries.find(({ prefix }) => isUnder(path, prefix));
       if (mayBeReadLaxly.test(path)) {
         const lax = laxReading(path);
-        const laxEntry = entries.find(({ laxPrefix }) => isUnder(lax, laxPrefix));
-        if (laxEntry?.laxPrefix !== entry?.laxPrefix) return ambiguous;
+        const laxEntry = entries.find(({ laxPrefix }) => lax !== undefined && isUnder(lax, laxPrefix));
+        if (lax === undefined || laxEntry?.laxPrefix !== entry?.laxPrefix) return ambiguous;
       }
       return entry === undefined ? none : entry.match;
     },
@@ -108,15 +108,30 @@ function isUnder(path: string, prefix: string): boolean {
 }
 
 // Case-insensitive routers, servlet containers that drop ;parameters, file systems that drop dots and spaces at the end of a name, servers that
-// decode %2F before they split, and those that merge the slashes left over (CVE-2021-39206 and its kin).
+// decode %2F before they split, or everything twice, those that fold characters into plain letters, dots and slashes, as for /ａdmin or the Kelvin
+// sign, and those that merge the slashes left over (CVE-2021-39206 and its kin).
 const mayBeReadLaxly = /[A-Z;%]|\.(?:\/|$)/;
+const asciiEscape = /%([0-7][0-9a-f])/gi;
+const dotSegment = /\/ *\.[. ]*(?:\/|$)/;
 
-// The lookbehind keeps it linear: without it a long run of dots would be scanned again from each dot.
-function laxReading(path: string): string {
-  return path
+/** Undefined where the path would lead out of the segments that it names. */
+function laxReading(path: string): string | undefined {
+  const folded = decoded(path)
+    .replace(asciiEscape, (_escape, code: string) => String.fromCharCode(parseInt(code, 16)))
+    .normalize('NFKC')
     .toLowerCase()
-    .replaceAll('%2f', '/')
-    .replace(/(?:;|%3b)[^/]*/g, '')
-    .replace(/(?<!\.|%20)(?:\.|%20)+(?=\/|$)/g, '')
-    .replace(/\/{2,}/g, '/');
+    .replaceAll('\\', '/')
+    .replace(/;[^/]*/g, '');
+  if (dotSegment.test(folded)) return undefined;
+  // The lookbehind keeps it linear: without it a long run of dots would be scanned again from each dot.
+  return folded.replace(/(?<![. ])[. ]+(?=\/|$)/g, '').replace(/\/{2,}/g, '/');
+}
+
+// What is not canonical may not be decodable either.
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
 }

@@ -1,74 +1,81 @@
-// TLS to an upstream with an authority or a client certificate of its own (RFC 5280, RFC 9525). The files are followed: connections that stand stay,
-// new ones are made with what the files hold now, and what cannot be used changes nothing.
-import { readFileSync } from 'node:fs';
+// TLS to upstreams with an authority or a client certificate of their own (RFC 5280, RFC 9525). The files are followed, once for all upstreams that share
+// them: connections that stand stay, new ones are made with what the files hold now.
 import type http from 'node:http';
 import https from 'node:https';
 import { createSecureContext } from 'node:tls';
+import type { SecureContext } from 'node:tls';
 import { readPems, tlsFlaw } from '../config/pem.ts';
-import { reasonFor } from '../config/read-secret.ts';
-import { watchFiles } from '../config/watched-files.ts';
-import type { Logger } from '../telemetry/log.ts';
+import type { Audit } from '../telemetry/audit.ts';
+import { followFiles, readFollowed } from '../telemetry/followed-files.ts';
 import type { Upstream } from './routes.ts';
 
-export interface UpstreamAgent {
-  readonly agent: http.Agent;
-  /** Looks at its files no more. */
-  unfollow: () => void;
+type Tls = NonNullable<Upstream['tls']>;
+
+/** The TLS settings of upstreams, with what their files hold at the moment. */
+export interface UpstreamTls {
+  /** An agent that makes its connections by them. Throws when the files cannot be used. */
+  agentFor(tls: Tls, settings: https.AgentOptions): http.Agent;
+  /** Looks no more at files that none of these upstreams names. */
+  keepOnly(upstreams: readonly Upstream[]): void;
 }
 
-const pollMs = 30_000;
+interface Followed {
+  /** With what the files hold now. */
+  context: () => SecureContext;
+  close(): void;
+}
 
-/** @throws when the files cannot be used at the start */
-export function createTlsAgent(
-  tls: NonNullable<Upstream['tls']>,
-  { settings, log }: { settings: https.AgentOptions; log: Logger },
-): UpstreamAgent {
-  const files = [tls.ca, tls.cert, tls.key].flatMap((part) => part?.file ?? []);
-  const agent = new https.Agent({
-    ...settings,
-    ...(tls.serverName !== undefined && { servername: tls.serverName }),
-    // A resumed session is one that was checked once: an authority that has been taken out would live on in it.
-    maxCachedSessions: 0,
+export function createUpstreamTls({ audit }: { audit: Audit }): UpstreamTls {
+  const kept = new Map<string, Followed>();
+
+  function followedFor(tls: Tls): Followed {
+    const key = keyOf(tls);
+    const followed = kept.get(key) ?? follow(tls, audit);
+    kept.set(key, followed);
+    return followed;
+  }
+
+  return {
+    agentFor(tls, settings) {
+      const { context } = followedFor(tls);
+      const agent = new https.Agent({
+        ...settings,
+        ...(tls.serverName !== undefined && { servername: tls.serverName }),
+        // A resumed session is one that was checked once: an authority that has been taken out would live on in it.
+        maxCachedSessions: 0,
+      });
+      // Asked for at each connection.
+      Object.defineProperty(agent.options, 'secureContext', { get: context, enumerable: true });
+      return agent;
+    },
+    keepOnly(upstreams) {
+      const named = new Set(upstreams.flatMap(({ tls }) => (tls === undefined ? [] : keyOf(tls))));
+      for (const [key, followed] of kept) {
+        if (named.has(key)) continue;
+        kept.delete(key);
+        followed.close();
+      }
+    },
+  };
+}
+
+function keyOf({ ca, cert, key }: Tls): string {
+  return JSON.stringify([ca?.file, cert?.file, key?.file]);
+}
+
+function follow(tls: Tls, audit: Audit): Followed {
+  const read = (): ReturnType<typeof readPems> => readPems(tls, readFollowed);
+  const first = read();
+  let context = createSecureContext(first);
+  const followed = followFiles({
+    setting: 'routes.tls',
+    files: [tls.ca, tls.cert, tls.key].flatMap((part) => part?.file ?? []),
+    current: first,
+    read,
+    textOf: (pems) => JSON.stringify(pems),
+    flawOf: tlsFlaw,
+    take: (pems) => void (context = createSecureContext(pems)),
+    audit,
   });
-  let current = readPems(tls, readText);
-  let told: string | undefined;
-  agent.options.secureContext = createSecureContext(current);
-
-  function problemOf(): string | undefined {
-    try {
-      const pems = readPems(tls, readText);
-      if (isSame(pems, current)) return undefined;
-      const flaw = tlsFlaw(pems);
-      if (flaw !== undefined) return flaw;
-      current = pems;
-      agent.options.secureContext = createSecureContext(pems);
-      log.info({ files }, 'the TLS files of an upstream have changed');
-      return undefined;
-    } catch (error) {
-      return reasonFor(error);
-    }
-  }
-
-  function follow(): void {
-    const problem = problemOf();
-    // Looked at again and again, and told once.
-    if (problem !== undefined && problem !== told) {
-      log.error(
-        { files, problem },
-        'the TLS files of an upstream have changed and cannot be used: the former ones stay in use',
-      );
-    }
-    told = problem;
-  }
-
-  const watched = files.length === 0 ? undefined : watchFiles({ files, pollMs, onChange: follow });
-  return { agent, unfollow: () => watched?.close() };
-}
-
-function readText(path: string): string {
-  return readFileSync(path, 'utf8');
-}
-
-function isSame(one: ReturnType<typeof readPems>, other: ReturnType<typeof readPems>): boolean {
-  return one.ca === other.ca && one.cert === other.cert && one.key === other.key;
+  return { context: () => context, close: () => followed.close() };
 }

@@ -4,11 +4,11 @@ import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, ServerRespons
 import type { Socket } from 'node:net';
 import { PosternError } from '../errors.ts';
 import type { SessionStream } from '../session/streams.ts';
-import { asPosternError } from './forward.ts';
 import type { BuildResponseHeaders } from './response-headers.ts';
 import { limitTime } from './time-limits.ts';
 import type { UpstreamTimeLimits } from './time-limits.ts';
 import type { UpgradeExchange } from './upstream-connections.ts';
+import { asPosternError } from './upstream-failure.ts';
 import { closeFrameFor } from './websocket-close.ts';
 import type { TunnelEnd } from './websocket-close.ts';
 import { FrameFollower } from './websocket-frames.ts';

@@ -74,7 +74,7 @@ export function createUnauthorized(options: UnauthorizedOptions): Unauthorized {
     }
     const outcome = await renewal;
     switch (outcome.kind) {
-      case 'active': {
+      case 'signed-in': {
         const granted = grant(outcome.session);
         if (granted.kind === 'refused') return { kind: 'refuse', error: granted.error };
         return granted.bearer === bearer ? pass : { kind: 'replay', headers: headersFor(granted) };

@@ -11,10 +11,10 @@ import type {
 import https from 'node:https';
 import type { Socket } from 'node:net';
 import { createProxyMiddleware } from 'http-proxy-middleware';
-import type { Logger } from '../telemetry/log.ts';
+import type { Audit } from '../telemetry/audit.ts';
 import type { Upstream } from './routes.ts';
-import { createTlsAgent } from './tls-agent.ts';
-import type { UpstreamAgent } from './tls-agent.ts';
+import { createUpstreamTls } from './tls-agent.ts';
+import type { UpstreamTls } from './tls-agent.ts';
 
 /** One request to an upstream, as its sender hears of it. */
 export interface Exchange {
@@ -62,42 +62,40 @@ const callSettings = { keepAlive: true, maxSockets: Infinity, maxFreeSockets: 25
 // An idle connection may be closed in the moment it is used, and a handshake cannot be sent again.
 const upgradeSettings = { keepAlive: false, maxSockets: Infinity };
 
-export function createUpstreamConnections({ log }: { log: Logger }): UpstreamConnections {
-  const calls = oncePerUpstream(createConnection, { settings: callSettings, log });
-  const upgrades = oncePerUpstream(createUpgradeConnection, { settings: upgradeSettings, log });
+export function createUpstreamConnections({ audit }: { audit: Audit }): UpstreamConnections {
+  const tls = createUpstreamTls({ audit });
+  const calls = oncePerUpstream(createConnection, (upstream) => createAgent(upstream, callSettings, tls));
+  const upgrades = oncePerUpstream(createUpgradeConnection, (upstream) => createAgent(upstream, upgradeSettings, tls));
   return {
     to: calls.to,
     upgradesTo: upgrades.to,
     keepOnly(upstreams) {
       calls.keepOnly(upstreams);
       upgrades.keepOnly(upstreams);
+      tls.keepOnly(upstreams);
     },
     close() {
       calls.close();
       upgrades.close();
+      tls.keepOnly([]);
     },
   };
-}
-
-interface AgentOptions {
-  settings: http.AgentOptions;
-  log: Logger;
 }
 
 // Kept, because the library leaves a listener at the server for each, and generations come and go.
 function oncePerUpstream<Connection>(
   create: (upstream: Upstream, agent: http.Agent) => Connection,
-  options: AgentOptions,
+  agentFor: (upstream: Upstream) => http.Agent,
 ) {
-  const kept = new Map<string, { connection: Connection; agent: UpstreamAgent }>();
+  const kept = new Map<string, { connection: Connection; agent: http.Agent }>();
   const keyOf = ({ server, tls }: Upstream): string => JSON.stringify([server, tls]);
   return {
     to: (upstream: Upstream): Connection => {
       const key = keyOf(upstream);
       const known = kept.get(key);
       if (known !== undefined) return known.connection;
-      const agent = createAgent(upstream, options);
-      const connection = create(upstream, agent.agent);
+      const agent = agentFor(upstream);
+      const connection = create(upstream, agent);
       kept.set(key, { connection, agent });
       return connection;
     },
@@ -110,23 +108,18 @@ function oncePerUpstream<Connection>(
       }
     },
     close(): void {
-      for (const { agent } of kept.values()) {
-        agent.unfollow();
-        agent.agent.destroy();
-      }
+      for (const { agent } of kept.values()) agent.destroy();
     },
   };
 }
 
-function createAgent({ protocol, tls }: Upstream, { settings, log }: AgentOptions): UpstreamAgent {
-  if (tls !== undefined && protocol === 'https:') return createTlsAgent(tls, { settings, log });
-  const agent = protocol === 'https:' ? new https.Agent(settings) : new http.Agent(settings);
-  return { agent, unfollow: () => undefined };
+function createAgent({ protocol, tls }: Upstream, settings: http.AgentOptions, upstreamTls: UpstreamTls): http.Agent {
+  if (protocol !== 'https:') return new http.Agent(settings);
+  return tls === undefined ? new https.Agent(settings) : upstreamTls.agentFor(tls, settings);
 }
 
 // Requests of a former generation may still go out on it.
-function letGo({ agent, unfollow }: UpstreamAgent): void {
-  unfollow();
+function letGo(agent: http.Agent): void {
   agent.maxFreeSockets = 0;
   for (const socket of Object.values(agent.freeSockets).flat()) socket?.destroy();
 }

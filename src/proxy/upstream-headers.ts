@@ -12,6 +12,7 @@ import {
 } from '../config/header-names.ts';
 import type { RouteConfig } from '../config/schema.ts';
 import type { Claims } from '../oidc/token-set.ts';
+import { cookiesThatPass } from '../session/cookie-header.ts';
 import { readTraceparent } from '../telemetry/traceparent.ts';
 import { createClaimHeaders } from './claims.ts';
 
@@ -129,14 +130,6 @@ function lowerCaseEntries(fields: Readonly<Record<string, string>>): [name: stri
 function namedByConnection(connection: string): Set<string> | undefined {
   if (connection === 'keep-alive' || connection === 'close') return undefined;
   return new Set(connection.toLowerCase().split(/[\s,]+/));
-}
-
-function cookiesThatPass(cookieHeader: string, passes: (name: string) => boolean): string {
-  return cookieHeader
-    .split(';')
-    .map((pair) => pair.trim())
-    .filter((pair) => pair.includes('=') && passes(pair.slice(0, pair.indexOf('=')).trim()))
-    .join('; ');
 }
 
 // RFC 7239 section 6: an IPv6 address is bracketed, and quoted for its colons. What a proxy says in place of an address may be anything.

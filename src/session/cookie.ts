@@ -1,6 +1,7 @@
-// The session cookie: the one place that names, signs and parses it (RFC 10017 section 6.1.3.2, RFC 6265bis).
+// The session cookie: the one place that names, signs and verifies it (RFC 10017 section 6.1.3.2, RFC 6265bis).
 import { createHash } from 'node:crypto';
 import { sign, unsign } from 'cookie-signature';
+import { valuesOf } from './cookie-header.ts';
 
 export type CookieReading = { kind: 'absent' } | { kind: 'invalid' } | { kind: 'valid'; sessionId: string; h: string };
 
@@ -21,8 +22,8 @@ export interface SessionCookieOptions {
   publicUrl: string;
   baseName: string;
   sameSite: 'strict' | 'lax';
-  /** Makes the cookie outlive the browser. */
-  maxAgeMs: number | undefined;
+  /** How long it lives from now on, so that it outlives the browser; undefined: it does not. */
+  maxAgeMs: () => number | undefined;
   /** The signing secrets of this moment: the first signs, all verify. */
   secrets: () => readonly string[];
 }
@@ -34,18 +35,16 @@ export function createSessionCookie(options: SessionCookieOptions): SessionCooki
   const { baseName, secrets } = options;
   const url = new URL(options.publicUrl);
   const secure = url.protocol === 'https:';
-  // Cookies ignore ports: without the port in its name, two apps on one loopback host would share the cookie.
   const verify = createVerifier(secrets);
+  // Cookies ignore ports: without the port in its name, two apps on one loopback host would share the cookie.
   const name = secure ? `__Host-Http-${baseName}` : `${baseName}-${url.port === '' ? '80' : url.port}`;
 
   return {
     name,
-    attributes: {
-      path: '/',
-      httpOnly: true,
-      secure,
-      sameSite: options.sameSite,
-      ...(options.maxAgeMs === undefined ? {} : { maxAge: options.maxAgeMs }),
+    get attributes() {
+      const maxAge = options.maxAgeMs();
+      const { sameSite } = options;
+      return { path: '/', httpOnly: true, secure, sameSite, ...(maxAge !== undefined && { maxAge }) } as const;
     },
     read(cookieHeader) {
       const values = valuesOf(cookieHeader, name);
@@ -67,24 +66,6 @@ export function createSessionCookie(options: SessionCookieOptions): SessionCooki
 /** `h`, the name of a session in the store: a reader of the store cannot make a cookie from it. */
 export function hashOf(sessionId: string): string {
   return createHash('sha256').update(sessionId).digest('base64url');
-}
-
-/** The raw values of every cookie of a name, in order. */
-export function valuesOf(cookieHeader: string | undefined, name: string): string[] {
-  const values: string[] = [];
-  if (cookieHeader === undefined) return values;
-  for (let start = 0; start < cookieHeader.length;) {
-    const semicolon = cookieHeader.indexOf(';', start);
-    const end = semicolon === -1 ? cookieHeader.length : semicolon;
-    const equals = cookieHeader.indexOf('=', start);
-    const hasValue = equals !== -1 && equals < end;
-    // A lone word is a name and its own value.
-    const nameEnd = hasValue ? equals : end;
-    const valueStart = hasValue ? equals + 1 : start;
-    if (cookieHeader.slice(start, nameEnd).trim() === name) values.push(cookieHeader.slice(valueStart, end).trim());
-    start = end + 1;
-  }
-  return values;
 }
 
 type ValidReading = Extract<CookieReading, { kind: 'valid' }>;

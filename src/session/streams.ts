@@ -57,7 +57,7 @@ export interface StreamLimits {
 
 export interface StreamsOptions {
   store: Pick<Store, 'load' | 'listening'>;
-  limits: Record<StreamKind, StreamLimits>;
+  limits: () => Record<StreamKind, StreamLimits>;
   /** Epoch ms. */
   now: () => number;
   random: () => number;
@@ -94,7 +94,7 @@ export function createStreams({ store, limits, now, random }: StreamsOptions): S
   }
 
   function isFull(h: string | undefined, kind: StreamKind): 'session' | 'process' | false {
-    const { perSession, perProcess } = limits[kind];
+    const { perSession, perProcess } = limits()[kind];
     if (draining || openInAll[kind] >= perProcess) return 'process';
     if (h === undefined) return false;
     let open = 0;

@@ -26,10 +26,20 @@ export function createMemoryStore({ now }: { now: () => number }): Store {
   }, sweepEveryMs);
   sweeper.unref();
 
+  const endOf = ({ absoluteExpiresAt, refreshExpiresAt = Infinity }: KeptRecord): number =>
+    Math.min(absoluteExpiresAt, refreshExpiresAt);
+
+  function recordOf(h: string): KeptRecord | undefined {
+    const record = records.get(h);
+    return record === undefined || now() >= endOf(record) ? undefined : record;
+  }
+
   // A copy: a caller that keeps its record must not see, or make, later writes.
   function snapshot(h: string, record: KeptRecord): LoadedRecord {
     const attempt = record.attempt && { owner: record.attempt.owner, deadlineAt: record.attempt.deadlineAt };
-    return { ...record, attempt, now: now(), ttlMs: (records.expiresAt(h) ?? now()) - now() };
+    const absoluteExpiresAt = endOf(record);
+    const endsAt = Math.min(absoluteExpiresAt, records.expiresAt(h) ?? now());
+    return { ...record, attempt, absoluteExpiresAt, now: now(), ttlMs: endsAt - now() };
   }
 
   function forget(h: string): boolean {
@@ -47,11 +57,11 @@ export function createMemoryStore({ now }: { now: () => number }): Store {
   /* eslint-disable @typescript-eslint/require-await -- The port is asynchronous; what keeps an operation atomic here is that it awaits nothing. */
   return {
     async load(h) {
-      const record = records.get(h);
+      const record = recordOf(h);
       return record === undefined ? null : snapshot(h, record);
     },
 
-    async put(h, { main, clientId, issuer, idleMs, absoluteMs, expiresInMs }) {
+    async put(h, { main, clientId, issuer, idleMs, absoluteMs, expiresInMs, refreshExpiresInMs }) {
       const record: KeptRecord = {
         main,
         revision: 1,
@@ -61,6 +71,7 @@ export function createMemoryStore({ now }: { now: () => number }): Store {
         attempt: undefined,
         committedBy: undefined,
         absoluteExpiresAt: now() + absoluteMs,
+        refreshExpiresAt: after(refreshExpiresInMs),
         idleMs,
         clientId,
         issuer,
@@ -71,7 +82,7 @@ export function createMemoryStore({ now }: { now: () => number }): Store {
     },
 
     async begin({ h, revision, owner }, deadlineMs) {
-      const record = records.get(h);
+      const record = recordOf(h);
       if (record === undefined) return { kind: 'gone' };
       if (record.revision !== revision) return { kind: 'moved', record: snapshot(h, record) };
       const retryInMs = (record.retryAt ?? 0) - now();
@@ -86,8 +97,8 @@ export function createMemoryStore({ now }: { now: () => number }): Store {
       return { kind: 'begun', takeover };
     },
 
-    async commit({ h, revision, owner }, { main, expiresInMs }) {
-      const record = records.get(h);
+    async commit({ h, revision, owner }, { main, expiresInMs, refreshExpiresInMs }) {
+      const record = recordOf(h);
       if (record === undefined) return { kind: 'gone' };
       if (record.revision !== revision) {
         return { kind: record.committedBy === owner ? 'committed' : 'moved', record: snapshot(h, record) };
@@ -95,6 +106,7 @@ export function createMemoryStore({ now }: { now: () => number }): Store {
       record.main = main;
       record.revision += 1;
       record.expiresAt = after(expiresInMs);
+      record.refreshExpiresAt = after(refreshExpiresInMs) ?? record.refreshExpiresAt;
       record.refreshedAt = now();
       record.committedBy = owner;
       record.attempt = undefined;
@@ -104,7 +116,7 @@ export function createMemoryStore({ now }: { now: () => number }): Store {
     },
 
     async fail({ h, revision, owner }, retryAfterMs) {
-      const record = records.get(h);
+      const record = recordOf(h);
       if (record?.revision !== revision || record.attempt?.owner !== owner) return;
       record.attempt = undefined;
       record.retryAt = now() + retryAfterMs;
@@ -112,7 +124,7 @@ export function createMemoryStore({ now }: { now: () => number }): Store {
     },
 
     async endIf({ h, revision, owner }, reason) {
-      const record = records.get(h);
+      const record = recordOf(h);
       if (record === undefined) return { kind: 'gone' };
       if (record.revision !== revision || record.attempt?.owner !== owner) {
         return { kind: 'kept', record: snapshot(h, record) };
@@ -129,17 +141,18 @@ export function createMemoryStore({ now }: { now: () => number }): Store {
     },
 
     async slide(h) {
-      const record = records.get(h);
+      const record = recordOf(h);
       if (record !== undefined) renew(h, Math.min(record.idleMs, record.absoluteExpiresAt - now()));
     },
 
-    async restore(h, { revision, main, expiresAt, refreshedAt, committedBy }) {
-      const record = records.get(h);
+    async restore(h, { revision, main, expiresAt, refreshExpiresAt, refreshedAt, committedBy }) {
+      const record = recordOf(h);
       if (record === undefined || record.revision >= revision) return;
       Object.assign(record, {
         revision,
         main,
         expiresAt,
+        refreshExpiresAt: refreshExpiresAt ?? record.refreshExpiresAt,
         refreshedAt,
         committedBy,
         attempt: undefined,

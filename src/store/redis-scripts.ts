@@ -10,6 +10,7 @@ export const recordFormat = '1';
 export const recordFields = [
   'format',
   'absoluteExpiresAt',
+  'refreshExpiresAt',
   'h',
   'clientId',
   'issuer',
@@ -37,8 +38,8 @@ const clock = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
 
-// Every script that reads a token record starts so. A record past its absolute end is gone, whatever life somebody gave
-// its key; what another format means by its fields is unknown, so nothing of it is touched. One read is all that a good
+// Every script that reads a token record starts so. A record past its absolute end, or its refresh token's, is gone, whatever life
+// its key has; what another format means by its fields is unknown, so nothing of it is touched. One read is all that a good
 // record costs; a refusal of it that says nothing about the record (of the ACL, say) is an outage, not an unreadable record.
 // The small fields are answered as one JSON string: the driver takes several times as long over an array of as many.
 const onRecord = `${clock}
@@ -51,10 +52,10 @@ local function snapshot(values)
 end
 local found = read()
 if found.err then return string.find(found.err, '^WRONGTYPE') and answer('unreadable') or found end
-local format, absoluteExpiresAt = found[1], tonumber(found[2])
+local format, absoluteExpiresAt, refreshExpiresAt = found[1], tonumber(found[2]), tonumber(found[3])
 if not format and redis.call('EXISTS', KEYS[1]) == 0 then return answer('gone') end
 if format ~= '${recordFormat}' then return answer('unreadable') end
-if absoluteExpiresAt and now >= absoluteExpiresAt then return answer('gone') end`;
+if now >= math.min(absoluteExpiresAt or math.huge, refreshExpiresAt or math.huge) then return answer('gone') end`;
 
 // The start of the arguments of every script of a refresh.
 const attempt = `local revision, owner = ARGV[1], ARGV[2]`;
@@ -69,15 +70,16 @@ export const load = script(onRecord, `return answer('loaded', snapshot(found))`)
 // A refresh under way, and what is left of an earlier one.
 const attemptFields = `'attemptOwner', 'attemptDeadlineAt', 'attemptTakeover'`;
 
-/** KEYS tokens, session. ARGV h, main, clientId, issuer, idleMs, absoluteMs, expiresInMs or ''. Both records get the same life. A full Redis refuses a script at its first write or not at all: so the first is the one that needs room. */
+/** KEYS tokens, session. ARGV h, main, clientId, issuer, idleMs, absoluteMs, expiresInMs or '', refreshExpiresInMs or ''. Both records get the same life. A full Redis refuses a script at its first write or not at all: so the first is the one that needs room. */
 export const put = script(
   clock,
   `
-local idleMs, absoluteMs, expiresInMs = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local idleMs, absoluteMs, expiresInMs, refreshExpiresInMs = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 redis.call('HSET', KEYS[1], 'format', '${recordFormat}', 'h', ARGV[1], 'main', ARGV[2], 'clientId', ARGV[3], 'issuer', ARGV[4],
   'revision', 1, 'refreshedAt', now, 'idleMs', idleMs, 'absoluteExpiresAt', now + absoluteMs)
-redis.call('HDEL', KEYS[1], 'expiresAt', 'retryAt', 'committedBy', ${attemptFields})
+redis.call('HDEL', KEYS[1], 'expiresAt', 'refreshExpiresAt', 'retryAt', 'committedBy', ${attemptFields})
 if expiresInMs then redis.call('HSET', KEYS[1], 'expiresAt', now + expiresInMs) end
+if refreshExpiresInMs then redis.call('HSET', KEYS[1], 'refreshExpiresAt', now + refreshExpiresInMs) end
 local ttlMs = math.min(idleMs, absoluteMs)
 redis.call('PEXPIRE', KEYS[1], ttlMs)
 redis.call('PEXPIRE', KEYS[2], ttlMs)
@@ -100,22 +102,23 @@ redis.call('HSET', KEYS[1], 'attemptOwner', owner, 'attemptDeadlineAt', now + AR
 return answer('begun', takeover)`,
 );
 
-/** KEYS tokens. ARGV revision, owner, channel, h, main, expiresInMs or ''. Writes over the revision it was begun on or not at all, and never makes a record. The record's life is not touched. */
+/** KEYS tokens. ARGV revision, owner, channel, h, main, expiresInMs or '', refreshExpiresInMs or ''. Writes over the revision it was begun on or not at all, and never makes a record. The record's life is not touched. */
 export const commit = script(
   onRecord,
   publish,
   attempt,
   `
 if field('revision') ~= revision then return answer(field('committedBy') == owner and 'committed' or 'moved', snapshot(found)) end
-local expiresInMs = tonumber(ARGV[6])
+local expiresInMs, refreshExpiresInMs = tonumber(ARGV[6]), tonumber(ARGV[7])
 redis.call('HSET', KEYS[1], 'main', ARGV[5], 'revision', revision + 1, 'refreshedAt', now, 'committedBy', owner)
 if expiresInMs then redis.call('HSET', KEYS[1], 'expiresAt', now + expiresInMs) else redis.call('HDEL', KEYS[1], 'expiresAt') end
+if refreshExpiresInMs then redis.call('HSET', KEYS[1], 'refreshExpiresAt', now + refreshExpiresInMs) end
 redis.call('HDEL', KEYS[1], 'retryAt', ${attemptFields})
 publish(ARGV[3], { what = 'refreshed', h = ARGV[4], revision = revision + 1 })
 return answer('committed', snapshot(read()))`,
 );
 
-/** KEYS tokens. ARGV revision, channel, h, main, expiresAt or '', refreshedAt, committedBy. Writes what a failover undid, and nothing that is newer or gone. */
+/** KEYS tokens. ARGV revision, channel, h, main, expiresAt or '', refreshedAt, committedBy, refreshExpiresAt or ''. Writes what a failover undid, and nothing that is newer or gone. */
 export const restore = script(
   onRecord,
   publish,
@@ -124,6 +127,7 @@ local revision = tonumber(ARGV[1])
 if tonumber(field('revision')) >= revision then return answer('kept') end
 redis.call('HSET', KEYS[1], 'main', ARGV[4], 'revision', revision, 'refreshedAt', ARGV[6], 'committedBy', ARGV[7])
 if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'expiresAt', ARGV[5]) else redis.call('HDEL', KEYS[1], 'expiresAt') end
+if ARGV[8] ~= '' then redis.call('HSET', KEYS[1], 'refreshExpiresAt', ARGV[8]) end
 redis.call('HDEL', KEYS[1], 'retryAt', ${attemptFields})
 publish(ARGV[2], { what = 'refreshed', h = ARGV[3], revision = revision })
 return answer('restored')`,

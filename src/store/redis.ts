@@ -29,17 +29,17 @@ export function createRedisStore(options: RedisStoreOptions): Store {
       return toLoaded(h, await redis.run(scripts.load, [tokensKey(h)]));
     },
 
-    async put(h, { main, clientId, issuer, idleMs, absoluteMs, expiresInMs }) {
-      const args = [h, main, clientId, issuer, whole(idleMs), whole(absoluteMs), whole(expiresInMs)];
-      await redis.run(scripts.put, bothKeys(h), args);
+    async put(h, { main, clientId, issuer, idleMs, absoluteMs, expiresInMs, refreshExpiresInMs }) {
+      const spans = [idleMs, absoluteMs, expiresInMs, refreshExpiresInMs].map(whole);
+      await redis.run(scripts.put, bothKeys(h), [h, main, clientId, issuer, ...spans]);
     },
 
     async begin({ h, revision, owner }, deadlineMs) {
       return toBeginOutcome(h, await redis.run(scripts.begin, [tokensKey(h)], [revision, owner, whole(deadlineMs)]));
     },
 
-    async commit({ h, revision, owner }, { main, expiresInMs }) {
-      const args = [revision, owner, messagesChannel, h, main, whole(expiresInMs)];
+    async commit({ h, revision, owner }, { main, expiresInMs, refreshExpiresInMs }) {
+      const args = [revision, owner, messagesChannel, h, main, whole(expiresInMs), whole(refreshExpiresInMs)];
       return toCommitOutcome(h, await redis.run(scripts.commit, [tokensKey(h)], args));
     },
 
@@ -61,9 +61,9 @@ export function createRedisStore(options: RedisStoreOptions): Store {
       await redis.run(scripts.slide, bothKeys(h));
     },
 
-    async restore(h, { revision, main, expiresAt, refreshedAt, committedBy = '' }) {
+    async restore(h, { revision, main, expiresAt, refreshedAt, committedBy = '', refreshExpiresAt }) {
       const args = [revision, messagesChannel, h, main, whole(expiresAt), whole(refreshedAt), committedBy];
-      await redis.run(scripts.restore, [tokensKey(h)], args);
+      await redis.run(scripts.restore, [tokensKey(h)], [...args, whole(refreshExpiresAt)]);
     },
 
     async readSession(h) {

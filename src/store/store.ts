@@ -17,8 +17,10 @@ export interface TokenRecord {
   attempt: { owner: string; deadlineAt: number } | undefined;
   /** The owner whose commit wrote this revision. */
   committedBy: string | undefined;
-  /** The end of the session that no activity moves. */
+  /** The end of the session that no activity moves: the configured one, or the refresh token's where that is earlier. */
   absoluteExpiresAt: number;
+  /** The refresh token's own end, where the provider tells it; a refresh may move it. */
+  refreshExpiresAt?: number | undefined;
   /** The span that activity renews. */
   idleMs: number;
   /** Which registration the tokens belong to: in clear, so that a configuration change is noticed without a key. */
@@ -34,10 +36,16 @@ export interface LoadedRecord extends TokenRecord {
   ttlMs: number;
 }
 
-/** A new token record, at login. Spans are turned into instants on the store's clock. */
-export interface NewTokenRecord {
+/** What a token response brought. */
+export interface NewTokens {
   main: string;
   expiresInMs: number | undefined;
+  /** Undefined: what was known of the refresh token's end stays. */
+  refreshExpiresInMs?: number | undefined;
+}
+
+/** A new token record, at login. Spans are turned into instants on the store's clock. */
+export interface NewTokenRecord extends NewTokens {
   idleMs: number;
   absoluteMs: number;
   clientId: string;
@@ -105,7 +113,7 @@ export interface Store {
   /** Claims the refresh of a revision. `deadlineMs` from now the claim may be taken over. */
   begin(attempt: AttemptRef, deadlineMs: number): Promise<BeginOutcome>;
   /** Writes new tokens, sealed under `attempt.revision + 1`, clears the attempt and publishes `refreshed`. An unchanged revision is written whoever's attempt stands there. */
-  commit(attempt: AttemptRef, tokens: { main: string; expiresInMs: number | undefined }): Promise<CommitOutcome>;
+  commit(attempt: AttemptRef, tokens: NewTokens): Promise<CommitOutcome>;
   /** Gives an attempt up: clears it if it is ours, sets `retryAt`, publishes `failed`. */
   fail(attempt: AttemptRef, retryAfterMs: number): Promise<void>;
   /** Ends the session only if the revision is unchanged and the attempt is ours. */

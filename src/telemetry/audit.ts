@@ -19,8 +19,14 @@ interface Facts {
   sessions: number;
   /** How many more are refused here and wait for the store. */
   pending: number;
-  /** What is wrong with a configuration, a line each: it names keys and files, and quotes no secret. */
+  /** What is wrong with a configuration, or with files, a line each: it names keys and files, and quotes no secret. */
   problems: readonly string[];
+  /** The keys of the configuration that have other values. */
+  changed: readonly string[];
+  /** Their names, never their content. */
+  files: readonly string[];
+  /** The key of the configuration that names the files. */
+  setting: string;
   cause: unknown;
 }
 
@@ -35,6 +41,9 @@ export const fieldsOf = {
   sessions: ['sessions'],
   pending: ['pending'],
   problems: ['problems'],
+  changed: ['changed'],
+  files: ['files'],
+  setting: ['setting'],
   cause: ['err'],
 } as const satisfies Record<keyof Facts, readonly string[]>;
 
@@ -63,11 +72,17 @@ export const auditEvents = {
   },
   csrf_rejected: { level: 'warn', says: 'refused by the cross-site rule', carries: ['request', 'route'] },
   access_denied: { level: 'warn', says: 'refused by the rule of a route', carries: ['request', 'route'] },
-  configuration_reloaded: { level: 'info', says: 'configuration reloaded', carries: [] },
+  configuration_reloaded: { level: 'info', says: 'configuration reloaded', carries: ['changed', 'files'] },
   configuration_refused: {
     level: 'error',
     says: 'configuration refused: the former one stays in force',
     carries: ['problems'],
+  },
+  files_reloaded: { level: 'info', says: 'files reloaded', carries: ['setting', 'files'] },
+  files_refused: {
+    level: 'error',
+    says: 'files refused: what they held before stays in force',
+    carries: ['setting', 'files', 'problems'],
   },
 } as const satisfies Record<string, Description>;
 
@@ -82,7 +97,9 @@ export type Audit = <Event extends AuditEvent>(event: Event, told: Told<Event>) 
 export function createAudit({ log, handleOf }: { log: Logger; handleOf: (h: string) => string }): Audit {
   return (event, told) => {
     const { level, says } = auditEvents[event];
-    const { request, client, h, issuer, reason, route, sessions, pending, problems, cause } = told as Partial<Facts>;
+    const facts = told as Partial<Facts>;
+    const { request, client, h, issuer, reason, route, sessions, pending, cause } = facts;
+    const { setting, changed, files, problems } = facts;
     log[level](
       {
         event,
@@ -94,6 +111,9 @@ export function createAudit({ log, handleOf }: { log: Logger; handleOf: (h: stri
         route,
         sessions,
         pending,
+        setting,
+        changed,
+        files,
         problems,
         err: cause,
       },

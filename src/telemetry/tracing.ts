@@ -44,19 +44,34 @@ export interface Tracing {
   around<Result>(name: string, run: () => Promise<Result>): Promise<Result>;
   /** Begins a call of `server`, a host and port. */
   call(method: string, server: string): CallSpan;
-  /** Sends what has not been sent. */
+  /** Sends what has not been sent, and waits for that no longer than for any other sending. */
   close(): Promise<void>;
 }
 
+/** Which process it is that makes the spans. */
+export interface TracingProcess {
+  /** Like no other's. */
+  id: string;
+  /** Which of several workers; undefined when it is the only process that serves. */
+  worker: number | undefined;
+}
+
 /** Starts to send spans to where the environment says: the exporter reads its OTEL_EXPORTER_OTLP_… variables itself. One per process. */
-export function startTracing({ ratio, isParentBased }: TracingSettings, log: Logger): Tracing {
+export function startTracing(
+  { ratio, isParentBased, timeoutMs }: TracingSettings,
+  { id, worker }: TracingProcess,
+  log: Logger,
+): Tracing {
   const root = ratio === 0 ? new AlwaysOffSampler() : new TraceIdRatioBasedSampler(ratio);
+  const exporter = new OTLPTraceExporter(timeoutMs === undefined ? {} : { timeoutMillis: timeoutMs });
   const provider = new TracerProvider({
     sampler: isParentBased ? new ParentBasedSampler({ root }) : root,
     resource: defaultResource()
-      .merge(resourceFromAttributes({ 'service.name': 'postern' }))
-      .merge(detectResources({ detectors: [resourceAttributesEnvDetector, serviceNameEnvDetector] })),
-    spanProcessors: [new BatchSpanProcessor({ exporter: saysWhenItFails(new OTLPTraceExporter(), log) })],
+      .merge(resourceFromAttributes({ 'service.name': 'postern', 'service.instance.id': id }))
+      .merge(detectResources({ detectors: [resourceAttributesEnvDetector, serviceNameEnvDetector] }))
+      // The environment is that of all workers, and may name one instance for them.
+      .merge(resourceFromAttributes(worker === undefined ? {} : { 'postern.worker': worker })),
+    spanProcessors: [new BatchSpanProcessor({ exporter: saysWhenItFails(exporter, log) })],
   });
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
   const tracer = provider.getTracer('postern');

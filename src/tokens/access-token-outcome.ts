@@ -4,7 +4,7 @@ import type { OpenedSession } from './opened-session.ts';
 
 /** What a caller gets; it switches over all three. */
 export type AccessTokenOutcome =
-  | { kind: 'active'; session: OpenedSession }
+  | { kind: 'signed-in'; session: OpenedSession }
   | { kind: 'signed-out' }
   /** Nobody knows at the moment: 503, and the cookie stays. */
   | { kind: 'unavailable'; error: PosternError };
@@ -17,5 +17,5 @@ export function providerAway(retryInMs: number): AccessTokenOutcome {
 
 /** What a session that was opened, or is gone, comes to. */
 export function outcomeOf(session: OpenedSession | null): AccessTokenOutcome {
-  return session === null ? { kind: 'signed-out' } : { kind: 'active', session };
+  return session === null ? { kind: 'signed-out' } : { kind: 'signed-in', session };
 }

@@ -1,18 +1,14 @@
 // The one refresh (RFC 6749 section 6, RFC 9700 section 4.14): however many calls, processes and machines meet an expiring token, the provider sees one call.
 // Who may refresh is decided by the attempt in the session's record; what to do with the provider's answer, in refresh-flight.ts.
 import { storeAway } from '../errors.ts';
-import type { Provider } from '../oidc/provider.ts';
-import type { Store, StoreMessage } from '../store/store.ts';
-import type { Audit } from '../telemetry/audit.ts';
-import type { Logger } from '../telemetry/log.ts';
-import type { Metrics } from '../telemetry/metrics.ts';
+import type { StoreMessage } from '../store/store.ts';
 import { providerAway } from './access-token-outcome.ts';
 import type { AccessTokenOutcome } from './access-token-outcome.ts';
 import { freshnessOf, remainingOf } from './expiry.ts';
 import type { Remaining } from './expiry.ts';
-import { createRefreshFlight } from './refresh-flight.ts';
 import type { OpenedSession, SessionKey } from './opened-session.ts';
-import type { TokenVault } from './token-vault.ts';
+import { createRefreshFlight } from './refresh-flight.ts';
+import type { RefreshFlightOptions } from './refresh-flight.ts';
 
 export interface AccessTokens {
   /**
@@ -36,18 +32,9 @@ export interface AccessTokens {
   drain(atMostMs: number): Promise<void>;
 }
 
-export interface AccessTokensOptions {
-  store: Store;
-  vault: TokenVault;
-  provider: Provider;
-  /** For a refresh token that has come to no session. */
-  discardToken: (refreshToken: string) => void;
-  refreshBeforeMs: number;
-  now: () => number;
-  randomId: () => string;
-  metrics: Metrics;
-  audit: Audit;
-  log: Logger;
+export interface AccessTokensOptions extends RefreshFlightOptions {
+  /** How long before its expiry a token is due; see `freshnessOf`. */
+  refreshBeforeMs: () => number;
 }
 
 const callerWaitsMs = 15_000;
@@ -74,28 +61,21 @@ export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
 
   async function load(key: SessionKey): Promise<AccessTokenOutcome> {
     const outcome = await vault.load(key);
-    switch (outcome.kind) {
-      case 'signed-in':
-        return { kind: 'active', session: outcome.session };
-      case 'signed-out':
-        return outcome;
-      case 'unavailable':
-        return { kind: 'unavailable', error: storeAway(outcome.cause) };
-    }
+    return outcome.kind === 'unavailable' ? { kind: 'unavailable', error: storeAway(outcome.cause) } : outcome;
   }
 
   return {
     atHand(h, { needsToken }) {
       const session = vault.atHand(h);
       if (session === undefined || !needsToken) return session;
-      return freshnessOf(session.record, storeTime(session), refreshBeforeMs) === 'fresh' ? session : undefined;
+      return freshnessOf(session.record, storeTime(session), refreshBeforeMs()) === 'fresh' ? session : undefined;
     },
 
     async forCall(key, { needsToken, onWait }) {
       const loaded = await load(key);
-      if (loaded.kind !== 'active' || !needsToken) return loaded;
+      if (loaded.kind !== 'signed-in' || !needsToken) return loaded;
       const { session } = loaded;
-      switch (freshnessOf(session.record, storeTime(session), refreshBeforeMs)) {
+      switch (freshnessOf(session.record, storeTime(session), refreshBeforeMs())) {
         case 'fresh':
           return loaded;
         case 'due':
@@ -111,7 +91,7 @@ export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
 
     async refreshNow(key) {
       const loaded = await load(key);
-      if (loaded.kind !== 'active' || loaded.session.tokens.refreshToken === undefined) return loaded;
+      if (loaded.kind !== 'signed-in' || loaded.session.tokens.refreshToken === undefined) return loaded;
       const { session } = loaded;
       if (storeTime(session) - session.record.refreshedAt < refreshNowEveryMs) return loaded;
       return patiently(refresh(session));
@@ -119,7 +99,7 @@ export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
 
     async forReplay(refused, { mayRefresh }) {
       const loaded = await load(refused);
-      if (loaded.kind !== 'active') return loaded;
+      if (loaded.kind !== 'signed-in') return loaded;
       const { session } = loaded;
       if (session.record.revision > refused.record.revision) return loaded;
       const isTooSoon = storeTime(session) - session.record.refreshedAt < refreshForReplayEveryMs;

@@ -1,13 +1,14 @@
 // The attempts that this process is at: each may hold tokens that exist nowhere else, or await the answer that brings them. A shutdown waits for them,
 // and for nothing that another process is at.
 import { setTimeout as pause } from 'node:timers/promises';
+import { tokenCallMs } from '../oidc/provider.ts';
 import type { Logger } from '../telemetry/log.ts';
 
 /**
  * How long an attempt stands. Longer than the token call may take, so that nobody takes over while its answer can still come; and what a shutdown gives
  * it beyond its grace, since nobody else can finish it before.
  */
-export const attemptDeadlineMs = 25_000;
+export const attemptDeadlineMs = tokenCallMs + 5_000;
 
 export function createAttempts(log: Logger) {
   const underWay = new Set<Promise<unknown>>();

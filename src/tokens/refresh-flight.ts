@@ -2,9 +2,9 @@
 //   begin → token endpoint → commit | fail | endIf, or wait for whoever is at it and look again.
 import { setTimeout as pause } from 'node:timers/promises';
 import { PosternError, storeAway } from '../errors.ts';
+import { tokenCallMs } from '../oidc/provider.ts';
 import type { Provider, RefreshOutcome } from '../oidc/provider.ts';
-import { timeLimit } from '../oidc/time-limit.ts';
-import type { Tokens, TokenSet } from '../oidc/token-set.ts';
+import type { TokenSet } from '../oidc/token-set.ts';
 import type { AttemptRef, BeginOutcome, CommitOutcome, LoadedRecord, Store, StoreMessage } from '../store/store.ts';
 import { StoreUnavailable } from '../store/store.ts';
 import type { Audit } from '../telemetry/audit.ts';
@@ -14,6 +14,7 @@ import { outcomeOf, providerAway, type AccessTokenOutcome } from './access-token
 import { attemptDeadlineMs, createAttempts } from './attempts.ts';
 import { createBackOff } from './back-off.ts';
 import type { OpenedSession } from './opened-session.ts';
+import { askForTokens, isUnanswered } from './refresh-call.ts';
 import type { TokenVault } from './token-vault.ts';
 import { createWakers } from './wakers.ts';
 
@@ -32,11 +33,6 @@ export interface RefreshFlightOptions {
   log: Logger;
 }
 
-/** Everything at the token endpoint, a second try included. */
-const tokenCallMs = 20_000;
-/** A second try is worth it only with this much of `tokenCallMs` left. */
-const resendNeedsMs = 5_000;
-const resendAfterMs = 1_000;
 const storeRetryMs = 100;
 /** A maintenance page that says "tomorrow" does not decide about sessions for so long. */
 const longestRetryAfterMs = 60_000;
@@ -104,16 +100,12 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
   }
 
   // A claim whose answer was lost may stand in the record; only its own owner can find out, and nobody else gets past it before its deadline.
-  async function begin(attempt: AttemptRef): Promise<BeginOutcome> {
+  function begin(attempt: AttemptRef): Promise<BeginOutcome> {
     const startedAt = now();
-    for (;;) {
-      try {
-        return await store.begin(attempt, attemptDeadlineMs);
-      } catch (error) {
-        if (!(error instanceof StoreUnavailable) || now() - startedAt > beginRetriesMs) throw error;
-        await pause(storeRetryMs);
-      }
-    }
+    return untilAnswered(
+      () => store.begin(attempt, attemptDeadlineMs),
+      () => now() - startedAt > beginRetriesMs,
+    );
   }
 
   async function lead(
@@ -121,7 +113,7 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
     attempt: AttemptRef,
     takeover: boolean,
   ): Promise<AccessTokenOutcome | 'look-again'> {
-    const answer = await askProvider(session.tokens);
+    const answer = await askForTokens(session.tokens, { provider, now, onResend: () => metrics.resends.inc() });
     switch (answer.kind) {
       case 'refreshed':
         return settle(session, attempt, answer);
@@ -141,7 +133,7 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
         metrics.refreshes.inc({ outcome: 'unavailable' });
         tellFailure(session, answer);
         // Sent and unanswered: the provider may have rotated. The attempt stands until its deadline, and whoever comes then takes over.
-        if (answer.sent && !answer.answered) return providerAway(attemptDeadlineMs - tokenCallMs);
+        if (isUnanswered(answer)) return providerAway(attemptDeadlineMs - tokenCallMs);
         return giveUp(attempt, answer.retryAfterMs);
     }
   }
@@ -149,19 +141,6 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
   function tellFailure({ h, record }: OpenedSession, answer: Exclude<RefreshOutcome, Refreshed>): void {
     const [reason, cause] = answer.kind === 'ended' ? [answer.error, undefined] : [answer.kind, answer.cause];
     options.audit('refresh_failed', { h, issuer: record.issuer, reason, cause });
-  }
-
-  async function askProvider(tokens: Tokens): Promise<RefreshOutcome> {
-    const startedAt = now();
-    const signal = timeLimit(tokenCallMs);
-    const answer = await provider.refresh(tokens, signal);
-    const isUnanswered = answer.kind === 'unavailable' && answer.sent && !answer.answered;
-    if (!isUnanswered || now() - startedAt + resendAfterMs + resendNeedsMs > tokenCallMs) return answer;
-    metrics.resends.inc();
-    await pause(resendAfterMs);
-    const second = await provider.refresh(tokens, signal);
-    // Whatever became of the second try, the provider may have rotated at the first.
-    return second.kind === 'unavailable' && !second.answered ? { ...second, sent: true } : second;
   }
 
   async function settle(
@@ -197,24 +176,18 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
   }
 
   // The provider has rotated: these tokens exist nowhere else. They are kept until the store takes them or the session could not live any longer.
-  async function commit(session: OpenedSession, attempt: AttemptRef, tokens: TokenSet): Promise<CommitOutcome> {
+  function commit(session: OpenedSession, attempt: AttemptRef, tokens: TokenSet): Promise<CommitOutcome> {
     const main = vault.seal(session, attempt.revision + 1, tokens);
     const receivedAt = now();
-    for (;;) {
-      try {
+    return untilAnswered(
+      () => {
         const elapsedMs = now() - receivedAt;
-        const expiresInMs = tokens.expiresInMs === undefined ? undefined : Math.max(0, tokens.expiresInMs - elapsedMs);
-        return await store.commit(attempt, { main, expiresInMs });
-      } catch (error) {
-        if (
-          attempts.state.closed ||
-          !(error instanceof StoreUnavailable) ||
-          now() + session.offsetMs >= session.record.absoluteExpiresAt
-        )
-          throw error;
-        await pause(storeRetryMs);
-      }
-    }
+        const rest = (ms: number | undefined) => (ms === undefined ? undefined : Math.max(0, ms - elapsedMs));
+        const expiresInMs = rest(tokens.expiresInMs);
+        return store.commit(attempt, { main, expiresInMs, refreshExpiresInMs: rest(tokens.refreshExpiresInMs) });
+      },
+      () => attempts.state.closed || now() + session.offsetMs >= session.record.absoluteExpiresAt,
+    );
   }
 
   async function endSession(
@@ -246,4 +219,16 @@ export function createRefreshFlight(options: RefreshFlightOptions) {
   }
 
   return { fly, notice: (message: StoreMessage) => wakers.notice(message), drain: (ms: number) => attempts.drain(ms) };
+}
+
+/** Asks the store again and again, until it answers or is away when it is too late. */
+async function untilAnswered<Answer>(ask: () => Promise<Answer>, isTooLate: () => boolean): Promise<Answer> {
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable) || isTooLate()) throw error;
+      await pause(storeRetryMs);
+    }
+  }
 }

@@ -23,7 +23,7 @@ export interface TokenVault extends StoreListener {
   /** The same for a record that this process has just committed: it is written again should a failover undo it. */
   committed(sessionId: string, h: string, record: LoadedRecord): OpenedSession | null;
   /** Writes a new session's tokens. Throws StoreUnavailable. */
-  put(sessionId: string, tokens: TokenSet): Promise<void>;
+  put(sessionId: string, tokens: TokenSet, lifetimes: Lifetimes): Promise<void>;
   /** Seals tokens as the content of a revision, for a commit. */
   seal(session: Pick<OpenedSession, 'sessionId' | 'h'>, revision: number, tokens: Tokens): string;
   /** Notes activity: decides by itself whether it is time, never awaited, never throws. */
@@ -35,6 +35,12 @@ export interface TokenVault extends StoreListener {
   close(): void;
 }
 
+/** How long a new session lives without activity, and at all. */
+export interface Lifetimes {
+  idleMs: number;
+  absoluteMs: number;
+}
+
 /** What of a session is kept where its activity is noted for hours: no token. */
 export type Activity = Pick<OpenedSession, 'h' | 'record' | 'offsetMs'>;
 
@@ -44,7 +50,6 @@ export interface TokenVaultOptions {
   hashOf: (sessionId: string) => string;
   /** The registration whose tokens these are: records of another one are not used. */
   registration: Pick<Config['provider'], 'issuer' | 'clientId'>;
-  lifetimes: { idleMs: number; absoluteMs: number };
   /** Whether any route sends tokens on: then a session without a refresh token ends with its access token. */
   tokensNeeded: () => boolean;
   nearCache: { enabled: boolean; maxEntries: number };
@@ -58,21 +63,16 @@ export interface TokenVaultOptions {
 }
 
 export function createTokenVault(options: TokenVaultOptions): TokenVault {
-  const { store, seal, hashOf, registration, lifetimes, now, metrics } = options;
+  const { store, seal, hashOf, registration, now, metrics } = options;
   const failover = createFailoverMemory({ store, now });
   const { enabled, maxEntries } = options.nearCache;
   const nearCache = enabled ? createNearCache({ store, maxEntries, now, metrics }) : undefined;
   const open = createSessionOpener({ seal, registration, now, metrics });
   const sliding = new Set<string>();
 
-  function absoluteMsFor(tokens: TokenSet): number {
-    const limits = [lifetimes.absoluteMs];
-    if (tokens.refreshToken === undefined) {
-      if (options.tokensNeeded() && tokens.expiresInMs !== undefined) limits.push(tokens.expiresInMs);
-    } else if (tokens.refreshExpiresInMs !== undefined) {
-      limits.push(tokens.refreshExpiresInMs);
-    }
-    return Math.max(1, Math.min(...limits));
+  function absoluteMsFor(tokens: TokenSet, absoluteMs: number): number {
+    const endsWithToken = tokens.refreshToken === undefined && options.tokensNeeded();
+    return Math.max(1, Math.min(absoluteMs, endsWithToken ? (tokens.expiresInMs ?? Infinity) : Infinity));
   }
 
   async function read(sessionId: string, h: string): Promise<VaultOutcome> {
@@ -131,13 +131,14 @@ export function createTokenVault(options: TokenVaultOptions): TokenVault {
       return adopt(sessionId, h, record);
     },
 
-    async put(sessionId, tokens) {
+    async put(sessionId, tokens, { idleMs, absoluteMs }) {
       const h = hashOf(sessionId);
       await store.put(h, {
         main: seal.seal({ sessionId, h }, 1, tokens),
         expiresInMs: tokens.expiresInMs,
-        idleMs: lifetimes.idleMs,
-        absoluteMs: absoluteMsFor(tokens),
+        refreshExpiresInMs: tokens.refreshToken === undefined ? undefined : tokens.refreshExpiresInMs,
+        idleMs,
+        absoluteMs: absoluteMsFor(tokens, absoluteMs),
         clientId: registration.clientId,
         issuer: registration.issuer,
       });

@@ -63,7 +63,7 @@ describe('an answer of ours that writes its head as an array keeps the session c
     publicUrl: 'http://localhost:80',
     baseName: 'postern',
     sameSite: 'strict',
-    maxAgeMs: undefined,
+    maxAgeMs: () => undefined,
     secrets,
   });
   const store = createMemoryStore({ now: Date.now });

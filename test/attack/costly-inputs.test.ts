@@ -6,6 +6,7 @@ import { connect, exchange } from '../support/raw-client.ts';
 import type { RawAnswer } from '../support/raw-client.ts';
 import { startRelyingParty } from '../support/relying-party.ts';
 import type { RelyingParty } from '../support/relying-party.ts';
+import { startStopwatch } from '../support/stopwatch.ts';
 import { until } from '../support/until.ts';
 import { HostileUpstream } from '../support/upstream.ts';
 
@@ -22,7 +23,7 @@ beforeAll(async () => {
         { path: '/api', upstream: api.url },
         { path: '/breaking', upstream: breaking.url, auth: 'none' },
         { path: '/open', upstream: api.url, auth: 'none' },
-        { path: '/stream', upstream: api.url, auth: 'none', timeout: { idle: '1s' } },
+        { path: '/stream', upstream: api.url, auth: 'none', timeout: { idle: '2s' } },
       ],
     }),
   });
@@ -85,9 +86,10 @@ test.each([
     `${part(header)}.AAAA.AAAA.${part('x'.repeat(5_000))}.AAAA`,
     `${part(header)}.${part({ sub: 'alice' })}.AAAA`,
   ]) {
-    const from = performance.now();
+    const watch = startStopwatch();
     expect((await postLogoutToken(party.postern, token)).status).toBe(400);
-    expect(performance.now() - from).toBeLessThan(500);
+    expect(watch.elapsedMs()).toBeLessThan(500);
+    watch.stop();
   }
 });
 
@@ -100,12 +102,14 @@ test('five hundred heads that come a byte at a time keep nobody else waiting (DL
   });
   for (const socket of slow) if (socket.connecting) await once(socket, 'connect');
   const dribble = setInterval(() => slow.forEach((socket) => socket.write('s')), 250);
+  const watch = startStopwatch();
   const took: number[] = [];
   for (let call = 0; call < 100; call += 1) {
     const from = performance.now();
     expect((await send('GET /api/x', [`Cookie: ${cookie}`])).status).toBe(200);
-    took.push(performance.now() - from);
+    took.push(watch.betweenMs(from, performance.now()));
   }
+  watch.stop();
   clearInterval(dribble);
   for (const socket of slow) socket.destroy();
   expect(took.sort((one, other) => one - other)[98]).toBeLessThan(500);
@@ -138,9 +142,9 @@ test('an event stream outlives the idle limit for as long as a piece comes now a
   socket.resume();
   socket.write(`GET /stream HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
   const from = performance.now();
-  await until(() => socket.closed || performance.now() - from > 2_500);
+  await until(() => socket.closed || performance.now() - from > 5_000);
   expect(socket.closed).toBe(false);
   clearInterval(speak);
   party.api.reset();
-  await until(() => socket.closed, 3_000);
+  await until(() => socket.closed);
 });

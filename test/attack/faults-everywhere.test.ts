@@ -117,5 +117,5 @@ test.each([
       postern.output.filter((line) => /unhandled|uncaught|^ {4}at |"level":"(error|fatal)".*defect/i.test(line)),
     ).toEqual([]);
   },
-  60_000,
+  180_000,
 );

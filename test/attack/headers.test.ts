@@ -175,6 +175,18 @@ describe('our cookie stays with us, however it is written (HD-05, PRX-04)', () =
     }
     expect(upstream.requests).toEqual([]);
   });
+
+  test('one that a sibling host slips past the browser’s guard of __Host- is not ours: it neither logs in nor locks out (CK-06)', async () => {
+    const slipped = `\u00a0${cookie}`;
+    const head = [`GET /api HTTP/1.1`, `Host: ${gate.host}`, 'Sec-Fetch-Site: same-origin', 'Connection: close'];
+    const { answers } = await exchange(
+      gate.address,
+      Buffer.from(`${[...head, `Cookie: a=1; ${slipped}`].join('\r\n')}\r\n\r\n`, 'latin1'),
+    );
+    expect(answers.map(({ status }) => status)).toEqual([401]);
+    expect((await send([`Cookie: ${slipped}`])).status).toBe(200);
+    expectOurs();
+  });
 });
 
 describe('an upstream’s answer has no power over the browser (HD-07, HD-08, CSRF-07, SEC-05)', () => {

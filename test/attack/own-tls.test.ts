@@ -13,6 +13,7 @@ import { baseConfig, startPosternProcess } from '../support/postern.ts';
 import type { PosternProcess } from '../support/postern.ts';
 import { parseAnswers } from '../support/raw-client.ts';
 import type { RawAnswer } from '../support/raw-client.ts';
+import { startStopwatch } from '../support/stopwatch.ts';
 import { RecordingUpstream } from '../support/upstream.ts';
 
 let api: RecordingUpstream;
@@ -138,8 +139,9 @@ describe('strangers who do not finish', () => {
   test('a handshake that never ends is cut, and others are served meanwhile (DL-01)', async () => {
     const silent = await Promise.all(Array.from({ length: 20 }, () => say(hello)));
     expect(await isAlive()).toBe(true);
-    const from = performance.now();
+    const watch = startStopwatch();
     for (const socket of silent) if (!socket.resume().closed) await once(socket, 'close');
-    expect(performance.now() - from).toBeLessThan(15_000);
-  }, 20_000);
+    expect(watch.elapsedMs()).toBeLessThan(15_000);
+    watch.stop();
+  }, 180_000);
 });

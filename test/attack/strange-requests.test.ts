@@ -162,7 +162,7 @@ test('3,000 strange requests: each is answered, none with a 5xx, and none carrie
     ]);
   }
   expectSoundLog();
-}, 60_000);
+}, 180_000);
 
 /** The cookie itself, however a browser's or a proxy's percent-encoding spells it. */
 function isOurs(value: string): boolean {
@@ -205,7 +205,7 @@ test('2,000 cookies that are almost ours are no session, and the API hears of no
   );
   expect(party.api.requests).toHaveLength(asked);
   expectSoundLog();
-}, 60_000);
+}, 180_000);
 
 test.each(['/api/%0a%7b%22level%22%3a%22error%22%7d', '/bff/%0d%0afake', '/x%1b[31m', '/"}{"level":"error"}'])(
   'the path %j stays inside one line of the log, and cannot speak to a terminal there (LOGS-03)',

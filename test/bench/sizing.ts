@@ -76,7 +76,7 @@ async function printMemory(redis: RedisServer, parts: TypicalSessions, count: nu
   const withRecords = await memory(redis);
   await inTurn(logins, ({ sessionId, tokens }) => parts.addToIndex(sessionId, tokens));
   const withIndex = await memory(redis);
-  await inTurn(logins, ({ sessionId, tokens }) => parts.vault.put(sessionId, tokens));
+  await inTurn(logins, ({ sessionId, tokens }) => parts.putTokens(sessionId, tokens));
   const whole = await memory(redis);
 
   const each = (from: number, to: number): string => rounded((to - from) / count);
@@ -153,7 +153,7 @@ async function logInOnce(parts: TypicalSessions, sizes: TokenSizes): Promise<Log
   const tokens = typicalTokens(sizes);
   const sessionId = await parts.writeRecord(tokens);
   await parts.addToIndex(sessionId, tokens);
-  await parts.vault.put(sessionId, tokens);
+  await parts.putTokens(sessionId, tokens);
   return { sessionId, tokens };
 }
 

@@ -81,7 +81,7 @@ export async function openTypicalSessions(options: { url: string; nearCacheEntri
     publicUrl,
     baseName: 'postern',
     sameSite: 'strict',
-    maxAgeMs: undefined,
+    maxAgeMs: () => undefined,
     secrets: () => ring.cookieSecrets(),
   });
   const vault = createTokenVault({
@@ -89,7 +89,6 @@ export async function openTypicalSessions(options: { url: string; nearCacheEntri
     seal: createTokenSeal(ring),
     hashOf,
     registration: { issuer, clientId },
-    lifetimes: { idleMs: idleSeconds * 1000, absoluteMs: absoluteSeconds * 1000 },
     tokensNeeded: () => true,
     nearCache: { enabled: true, maxEntries: nearCacheEntries },
     onEnd: () => undefined,
@@ -126,6 +125,9 @@ export async function openTypicalSessions(options: { url: string; nearCacheEntri
       const response = new ServerResponse(request);
       return sessions.rotate(request as never, response as never, recordOf(tokens));
     },
+    /** And last: the tokens. */
+    putTokens: (sessionId: string, tokens: TokenSet) =>
+      vault.put(sessionId, tokens, { idleMs: idleSeconds * 1000, absoluteMs: absoluteSeconds * 1000 }),
     addToIndex: (sessionId: string, tokens: TokenSet) => index.add(hashOf(sessionId), recordOf(tokens)),
     async close() {
       vault.close();

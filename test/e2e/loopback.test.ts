@@ -25,7 +25,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   browser = await chromium.newContext();
-  browser.setDefaultTimeout(10_000);
+  browser.setDefaultTimeout(60_000);
   page = await browser.newPage();
   await page.goto(shop.url);
 });

@@ -34,7 +34,7 @@ beforeAll(async () => {
   chromium = await startChromium();
   shop = await startShop({ spa: { directory, noncePlaceholder } });
   page = await chromium.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(60_000);
 });
 afterAll(async () => {
   await chromium.close();

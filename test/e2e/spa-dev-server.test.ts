@@ -20,7 +20,7 @@ beforeAll(async () => {
   devServer = await startDevServer(join(import.meta.dirname, 'dev-app'));
   shop = await startShop({ spa: { upstream: devServer.url } });
   page = await chromium.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(60_000);
 });
 afterAll(async () => {
   await chromium.close();
@@ -41,7 +41,7 @@ test('the page loads, its modules run, its styles apply, and it talks to Postern
 test('an edited module is loaded anew in the open page, over the socket through Postern', async () => {
   const sockets: string[] = [];
   const fresh = await chromium.newPage();
-  fresh.setDefaultTimeout(10_000);
+  fresh.setDefaultTimeout(60_000);
   fresh.on('websocket', (socket) => sockets.push(socket.url()));
   await fresh.goto(shop.url);
   await fresh.getByText('first words').waitFor();

@@ -32,7 +32,7 @@ afterAll(async () => {
 beforeEach(async () => {
   await upstream.reset();
   browser = await chromium.newContext();
-  browser.setDefaultTimeout(10_000);
+  browser.setDefaultTimeout(60_000);
   page = await browser.newPage();
   await page.goto(shop.url);
 });

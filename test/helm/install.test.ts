@@ -5,12 +5,16 @@ import { startApiServer } from './api-server.ts';
 import { run, valuesArguments } from './chart.ts';
 
 const keptKey = Buffer.from('the key of the first installation').toString('base64');
+const keptPassword = Buffer.from('the password of the first installation').toString('base64');
 let empty: Awaited<ReturnType<typeof startApiServer>>;
 let installed: Awaited<ReturnType<typeof startApiServer>>;
 
 beforeAll(async () => {
   empty = await startApiServer({});
-  installed = await startApiServer({ 'postern-session-key': { 'session-key': keptKey } });
+  installed = await startApiServer({
+    'postern-session-key': { 'session-key': keptKey },
+    'postern-valkey': { 'redis-password': keptPassword },
+  });
 });
 afterAll(() => {
   empty.close();
@@ -44,6 +48,15 @@ test('a session key that is there is kept, so that an upgrade logs nobody out', 
 
 test('the session key outlives the release', async () => {
   expect(await install(empty, createSessionKey)).toMatch(/session-key\n[^]*helm\.sh\/resource-policy: keep/);
+});
+
+test('the password of a Valkey is made once and kept, so that an upgrade cuts nobody off', async () => {
+  const passwordIn = (rendered: string): string | undefined => /^ {2}redis-password: (\S+)$/m.exec(rendered)?.[1];
+  const valkey = { valkey: { enabled: true } };
+  const first = passwordIn(await install(empty, valkey))!;
+  expect(Buffer.from(first, 'base64').toString()).toMatch(/^[A-Za-z0-9]{48}$/);
+  expect(passwordIn(await install(empty, valkey))).not.toBe(first);
+  expect(passwordIn(await install(installed, valkey))).toBe(keptPassword);
 });
 
 test('without being asked the chart makes no Secret at all', async () => {

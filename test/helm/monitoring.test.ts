@@ -56,13 +56,26 @@ test.each(['dashboard', 'alerts'])('every metric and label of the %s exists', as
     for (const { metric, labels } of selectors) {
       const known = series.get(metric);
       expect({ text, metric: known === undefined ? `no ${metric}` : metric }).toEqual({ text, metric });
-      // Prometheus itself adds these two.
+      // Prometheus itself adds these; the last two are of Kubernetes.
       const grouped = Array.from(text.matchAll(/\b(?:by|without) \(([^)]*)\)/g), ([, names]) =>
         names!.split(/, ?/),
       ).flat();
-      for (const label of [...Object.keys(labels), ...grouped]) expect([...known!, 'job', 'instance']).toContain(label);
+      for (const label of [...Object.keys(labels), ...grouped])
+        expect([...known!, 'job', 'instance', 'namespace', 'pod']).toContain(label);
     }
   }
+});
+
+test('every panel shows the releases that are chosen, by namespace and by job', async () => {
+  for (const { text, selectors } of await parsePromQl(queries)) {
+    for (const { labels } of selectors)
+      expect({ text, ...labels }).toMatchObject({ namespace: '$namespace', job: '$job' });
+  }
+});
+
+test('a panel of counts goes on over a restart: each pod is counted for itself before they are added up', () => {
+  for (const query of queries.filter((query) => /_(total|count|sum|bucket)\{/.test(query)))
+    expect(query).toMatch(/(rate|increase)\(\w+\{[^}]*\}\[5m\]\)/);
 });
 
 test('every metric of Postern is on the dashboard or watched by an alert', async () => {
@@ -90,8 +103,31 @@ test('every alert looks at the pods of its own release', async () => {
   const service = only(objects, 'Service', '-operations').metadata.name;
   expect(rules).toHaveLength(alerts.length);
   for (const { labels } of (await parsePromQl(rules.map(({ expr }) => expr))).flatMap(({ selectors }) => selectors)) {
-    expect(labels['job']).toBe(service);
+    expect(labels).toMatchObject({ job: service, namespace: 'default' });
   }
+});
+
+test('every alert leads to its own heading of the runbook, where the runbook can be read', async () => {
+  const at = async (runbookUrl: string): Promise<{ runbook_url?: string; summary: string }[]> => {
+    const objects = await renderObjects('production', { metrics: { prometheusRule: { runbookUrl } } });
+    const { rules } = only(objects, 'PrometheusRule')['spec'].groups[0];
+    return rules.map(({ annotations }: { annotations: object }) => annotations);
+  };
+  const headings = Array.from(
+    readFileSync(join(chart, '../docs/runbook.md'), 'utf8').matchAll(/^### (.+)$/gm),
+    // How GitHub and the generators of documentation make an anchor of one word.
+    ([, heading]) => heading!.toLowerCase(),
+  );
+  const url = 'https://docs.example.com/runbook.html';
+  const annotations = await at(url);
+  expect(annotations.map(({ runbook_url }) => runbook_url)).toEqual(
+    alerts.map(({ alert }) => `${url}#${alert.toLowerCase()}`),
+  );
+  for (const { runbook_url, summary } of annotations) {
+    expect(headings).toContain(runbook_url!.split('#')[1]);
+    expect(summary).not.toBe('');
+  }
+  for (const without of await at('')) expect(without).not.toHaveProperty('runbook_url');
 });
 
 test('an alert can be left out by name', async () => {

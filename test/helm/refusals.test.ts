@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { chart, helm } from './chart.ts';
+import { stringify } from 'yaml';
+import { chart, helm, only, renderObjects, run, valuesArguments } from './chart.ts';
 
 const refused: [what: string, example: string, values: object, message: string][] = [
   ['an unknown value', 'minimal', { replicas: 2 }, "additional properties 'replicas' not allowed"],
@@ -101,16 +102,47 @@ const refused: [what: string, example: string, values: object, message: string][
     'name their ports in networkPolicy.extraEgressPorts, or give networkPolicy.extraEgress',
   ],
   [
-    'a Valkey that config does not use',
+    'a Valkey beside another Redis',
     'valkey',
     { config: { redis: { url: 'redis://elsewhere:6379/0' } } },
-    "set config.redis to { url: 'redis://shop-valkey:6379/0', password: { file: /run/secrets/postern/redis-password } }",
+    'valkey.enabled gives Postern the address and the password of that Valkey: take config.redis out',
+  ],
+  ['an unknown value of Valkey', 'valkey', { valkey: { size: '1Gi' } }, "additional properties 'size' not allowed"],
+  [
+    'an unknown value of a Valkey that is not there',
+    'minimal',
+    { valkey: { size: '1Gi' } },
+    "additional properties 'size' not allowed",
   ],
   [
-    'a Valkey without a password',
-    'valkey',
-    { valkey: { passwordSecret: { name: '' } } },
-    'valkey.passwordSecret.name: name the Secret',
+    'a sleep for which the pod has no time',
+    'minimal',
+    { preStop: { sleepSeconds: 6 } },
+    'a preStop sleep of 6 seconds and 5 to spare need 71',
+  ],
+  [
+    'two hooks for one moment',
+    'minimal',
+    { preStop: { sleepSeconds: 1 }, lifecycle: { preStop: { sleep: { seconds: 1 } } } },
+    'preStop.sleepSeconds stands beside lifecycle.preStop',
+  ],
+  [
+    'as many workers as the node has processors',
+    'production',
+    { config: { workers: 'auto' } },
+    'config.workers: auto counts every processor of the node',
+  ],
+  [
+    'more workers than there is memory for',
+    'production',
+    { config: { workers: 5 } },
+    'resources.limits.memory: 512Mi is too little for 5 workers, each of which is a process; give them 640Mi',
+  ],
+  [
+    'more workers, by the processors of the container, than there is memory for',
+    'production',
+    { config: { workers: 'auto' }, resources: { limits: { cpu: '1500m', memory: '0.2G' } } },
+    'resources.limits.memory: 0.2G is too little for 2 workers, each of which is a process; give them 256Mi',
   ],
 ];
 
@@ -118,6 +150,26 @@ test.each(refused)('%s is refused in words that help', async (_what, example, va
   const { code, stderr } = await helm('template', example, values);
   expect(stderr).toContain(message);
   expect(code).not.toBe(0);
+});
+
+test('workers that there is memory for are let through', async () => {
+  for (const values of [
+    { config: { workers: 4 } },
+    { config: { workers: 8 }, resources: { limits: { memory: '1Gi' } } },
+    { config: { workers: 'auto' }, resources: { limits: { cpu: 2, memory: '256Mi' } } },
+    { config: { workers: 8 }, resources: { limits: null } },
+  ])
+    expect(await helm('template', 'production', values)).toMatchObject({ code: 0 });
+});
+
+test('a sleep before the end is Kubernetes’ own, and is refused where Kubernetes has none', async () => {
+  const values = { preStop: { sleepSeconds: 5 }, lifecycle: { postStart: { sleep: { seconds: 1 } } } };
+  const { lifecycle } = only(await renderObjects('minimal', values), 'Deployment')['spec'].template.spec.containers[0];
+  expect(lifecycle).toEqual({ preStop: { sleep: { seconds: 5 } }, postStart: { sleep: { seconds: 1 } } });
+  const older = ['template', 'postern', chart, '--kube-version', '1.29.4', ...valuesArguments('minimal')];
+  const { stderr } = await run('POSTERN_HELM', older, stringify(values));
+  expect(stderr).toContain('preStop.sleepSeconds: Kubernetes v1.29.4 has no sleep of its own');
+  expect(await run('POSTERN_HELM', older, '{}')).toMatchObject({ code: 0 });
 });
 
 test('a pod has just time enough with the times that are there unless given', async () => {

@@ -16,7 +16,12 @@ const root = join(import.meta.dirname, '../..');
 /** Secrets, the app and the environment as a pod would have them, under a folder of this machine. */
 async function check(configuration: string): Promise<{ code: number | null; stderr: string }> {
   const folder = mkdtempSync(join(tmpdir(), 'postern-chart-'));
-  const secrets = { 'client-secret': 'a secret', 'session-key': sessionKey, 'redis-password': 'another' };
+  const secrets = {
+    'client-secret': 'a secret',
+    'session-key': sessionKey,
+    'redis-password': 'another',
+    'valkey-password': 'another',
+  };
   for (const [name, secret] of Object.entries(secrets)) writeFileSync(join(folder, name), secret);
   mkdirSync(join(folder, 'app'));
   writeFileSync(join(folder, 'app/index.html'), '<!doctype html>');

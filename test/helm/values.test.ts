@@ -1,11 +1,9 @@
 // Every value does something: another value renders something else.
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { documentedValues } from '../../scripts/chart.js';
-import { chart, render } from './chart.ts';
+import { allValues } from '../../scripts/chart.js';
+import { render } from './chart.ts';
 
-const values = documentedValues(readFileSync(join(chart, 'values.yaml'), 'utf8')).filter(({ isLeaf }) => isLeaf);
+const values = allValues().filter(({ isLeaf }) => isLeaf);
 
 // What has to be so for the value to count.
 const everything = {
@@ -31,7 +29,10 @@ const others: Record<string, unknown> = {
   'image.digest': `sha256:${'1'.repeat(64)}`,
   'image.pullPolicy': 'Always',
   'valkey.image.digest': `sha256:${'1'.repeat(64)}`,
+  'valkey.image.pullPolicy': 'Always',
   'valkey.enabled': false,
+  'valkey.maxMemory': '200mb',
+  'valkey.extraArgs': ['--loglevel'],
   'existingConfigMap.name': 'another',
   'existingConfigMap.ports.http': 8082,
   'existingConfigMap.ports.operations': 9192,
@@ -41,6 +42,7 @@ const others: Record<string, unknown> = {
   'ingress.hosts': [{ host: 'shop.example.com', paths: [{ path: '/bff' }] }],
   'httpRoute.hostnames': ['shop.example.com'],
   'httpRoute.rules': [{ timeouts: { request: '0s' } }],
+  'metrics.prometheusRule.runbookUrl': 'https://docs.example.com/runbook',
   'metrics.prometheusRule.disabled': ['PosternAbsent'],
   'networkPolicy.extraEgressPorts': [6390],
   'secrets.existingSecrets': ['postern', 'postern-redis', 'another'],

@@ -105,7 +105,7 @@ test('the session record says who, with what and since when, and holds no token 
     clientId: provider.clientId,
     device: 'Mozilla/5.0 (a model of a browser)',
   });
-  expect(Math.abs(Date.now() - Number(record['createdAt']))).toBeLessThan(10_000);
+  expect(Math.abs(Date.now() - Number(record['createdAt']))).toBeLessThan(100_000);
   expect(JSON.stringify(record)).not.toMatch(/eyJ|token/i);
 });
 

@@ -258,7 +258,7 @@ describe('at a provider that breaks rules', () => {
     const { code, report } = await examined(configText(op));
     expect(code).toBe(1);
     expect(failuresIn(report)).toMatchObject([{ about: 'metadata', text: expect.stringContaining('nothing answers') }]);
-  }, 15_000);
+  }, 180_000);
 });
 
 test('when nobody answers the process still ends by itself, and with 1, having told what to register', async () => {
@@ -273,7 +273,7 @@ test('when nobody answers the process still ends by itself, and with 1, having t
   expect(stdout).toContain('http://localhost:8080/bff/callback');
   expect(stdout).toContain('postern.yaml: 2 things would not work\n');
   silent.close();
-}, 30_000);
+}, 180_000);
 
 test('no secret of the configuration is in what doctor and check print, whatever fails (SEC-01)', async () => {
   const secrets = {

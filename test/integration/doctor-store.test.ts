@@ -223,10 +223,10 @@ test('of a Cluster every master is asked, and one of them taken for a lone serve
   expect(alone.failures).toEqual(
     expect.arrayContaining([expect.objectContaining({ about: 'mode', key: 'redis.cluster' })]),
   );
-}, 60_000);
+}, 180_000);
 
 test('behind sentinels the primary is asked, and a sentinel taken for a server is told of', async () => {
-  await using group = await startSentinelGroup('--repl-diskless-sync-delay', '0');
+  await using group = await startSentinelGroup({ flags: ['--repl-diskless-sync-delay', '0'] });
   const nodes = group.sentinels.map(({ host, port }) => `${host}:${port}`);
   const { code, store } = await storeReport({ sentinel: { name: group.name, nodes } });
   const primary = await group.primary();
@@ -241,7 +241,7 @@ test('behind sentinels the primary is asked, and a sentinel taken for a server i
   expect(asServer.failures).toEqual(
     expect.arrayContaining([expect.objectContaining({ about: 'mode', key: 'redis.sentinel' })]),
   );
-}, 60_000);
+}, 180_000);
 
 test('without a redis section sessions are said to end with the process', async () => {
   const { code, report } = await examined(configText(op));

@@ -13,7 +13,9 @@ import { startRedis } from '../support/redis.ts';
 import type { RedisServer } from '../support/redis.ts';
 import { signIn } from '../support/signed-in.ts';
 import type { SignedIn } from '../support/signed-in.ts';
+import { startStopwatch } from '../support/stopwatch.ts';
 import { hasListeners } from '../support/stores.ts';
+import { expireToken } from '../support/token-age.ts';
 import { until } from '../support/until.ts';
 import { RecordingUpstream } from '../support/upstream.ts';
 
@@ -26,7 +28,7 @@ let near: LocalPostern;
 let far: LocalPostern;
 
 beforeAll(async () => {
-  [provider, redis] = await Promise.all([startRealProvider({ accessTokenTtlSeconds: 4 }), startRedis()]);
+  [provider, redis] = await Promise.all([startRealProvider(), startRedis()]);
   upstream = await RecordingUpstream.start();
 });
 beforeEach(async () => {
@@ -61,25 +63,26 @@ const logOut = (user: SignedIn, on: LocalPostern) => user.call('/bff/logout', { 
 test('a logout on one replica closes the streams on every replica within a second (CS-13)', async () => {
   const alice = await signIn(near, provider);
   const streams = await Promise.all([near, far, far].map((on) => openEvents(alice, on)));
-  const loggedOutAt = performance.now();
+  const watch = startStopwatch();
   expect((await logOut(alice, near)).status).toBe(200);
   for (const stream of streams) {
     await stream.ended();
-    expect(stream.endedAt! - loggedOutAt).toBeLessThan(1_000);
+    expect(watch.elapsedMs(stream.endedAt)).toBeLessThan(1_000);
     expect(stream.events).toMatchObject([{ name: 'ended', data: { reason: 'logout' } }]);
   }
+  watch.stop();
 });
 
 test('a refresh and a revocation on one replica are heard on the other', async () => {
   const alice = await signIn(near, provider);
   const stream = await openEvents(alice, far);
-  await alice.untilExpired();
+  await expireToken(alice, redis, [near, far]);
   expect((await alice.call('/api/x', { on: near })).status).toBe(200);
   await stream.heard('refreshed');
   expect(stream.endedAt).toBeUndefined();
 
   provider.forgetGrants();
-  await alice.untilExpired();
+  await expireToken(alice, redis, [near, far]);
   expect((await alice.call('/api/x', { on: near })).status).toBe(401);
   await stream.ended();
   expect(stream.events.at(-1)).toMatchObject({ name: 'ended', data: { reason: 'revoked' } });
@@ -89,12 +92,12 @@ test('activity on one replica puts off the end that the other one has in mind, t
   const alice = await signIn(near, provider);
   // As if the minute had nearly passed: the far replica sees an end within seconds.
   const [key] = (await redis.command('KEYS', 'postern:{*:tokens')) as [string];
-  await redis.command('PEXPIRE', key, 1_500);
+  await redis.command('PEXPIRE', key, 4_500);
   const stream = await openEvents(alice, far);
-  expect((await stream.heard('expiring')).data).toEqual({ reason: 'idle', expiresIn: 1 });
+  expect((await stream.heard('expiring')).data).toEqual({ reason: 'idle', expiresIn: expect.any(Number) });
   expect((await alice.call('/api/x', { on: near })).status).toBe(200);
   await until(async () => Number(await redis.command('PTTL', key)) > 50_000);
-  const later = performance.now() + 2_000;
+  const later = performance.now() + 5_000;
   await until(() => performance.now() > later);
   expect(stream.endedAt).toBeUndefined();
   stream.abort();

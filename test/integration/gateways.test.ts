@@ -1,12 +1,15 @@
 // Gateways that carry the bytes themselves and ask Postern about each call: the recipes of examples/gateways, in the real programs.
 import { randomBytes } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { request } from 'undici';
+import { describeOn } from '../support/describe-on.ts';
 import { createCaller } from '../support/gate-call.ts';
 import { freePort } from '../support/free-port.ts';
-import type { Gateway } from '../support/gateways.ts';
+import { openEvents } from '../support/event-stream.ts';
+import type { Gateway } from '../support/gateway-programs.ts';
 import { gatewayKinds } from '../support/gateways.ts';
-import type { LocalPostern } from '../support/postern.ts';
+import type { GatewayKind } from '../support/gateways.ts';
+import type { LocalPostern, Postern } from '../support/postern.ts';
 import { startPostern } from '../support/postern.ts';
 import type { RealProvider } from '../support/real-provider.ts';
 import { startRealProvider } from '../support/real-provider.ts';
@@ -14,22 +17,36 @@ import type { RedisServer } from '../support/redis.ts';
 import { startRedis } from '../support/redis.ts';
 import type { SignedIn } from '../support/signed-in.ts';
 import { signIn } from '../support/signed-in.ts';
+import { Client, handshakeBytes, openSocket } from '../support/socket-client.ts';
+import type { HandshakeFields } from '../support/socket-client.ts';
+import { SocketUpstream } from '../support/socket-upstream.ts';
 import { until } from '../support/until.ts';
 import { RecordingUpstream } from '../support/upstream.ts';
 
 const fromOwnPage = { 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty' };
 
-describe.each(gatewayKinds)('behind $name', (kind) => {
+for (const kind of gatewayKinds) describeOn(`behind ${kind.name}`, kind.absence, () => claims(kind));
+
+function claims(kind: GatewayKind): void {
   let provider: RealProvider;
   let redis: RedisServer;
   let api: RecordingUpstream;
+  let sockets: SocketUpstream;
   let postern: LocalPostern;
   let gateway: Gateway;
+  /** Postern as browsers see it. */
+  let site: Postern;
   let alice: SignedIn;
 
   beforeAll(async () => {
     const port = await freePort();
-    [provider, redis, api] = await Promise.all([startRealProvider(), startRedis(), RecordingUpstream.start()]);
+    [provider, redis, api, sockets] = await Promise.all([
+      startRealProvider(),
+      startRedis(),
+      RecordingUpstream.start(),
+      SocketUpstream.start(),
+    ]);
+    api.onUpgrade((request, socket, head) => sockets.take(request, socket, head));
     postern = await startPostern(provider, {
       publicUrl: `http://localhost:${port}`,
       listen: '127.0.0.1:0',
@@ -43,6 +60,7 @@ describe.each(gatewayKinds)('behind $name', (kind) => {
         { path: '/api/reports', upstream: api.url, methods: ['GET'] },
         { path: '/api/health', upstream: api.url, auth: 'none' },
         { path: '/api/catalog', upstream: api.url, auth: 'optional' },
+        { path: '/api/live', upstream: api.url, websocket: true },
       ],
     });
     gateway = await kind.start(port, {
@@ -50,23 +68,23 @@ describe.each(gatewayKinds)('behind $name', (kind) => {
       decisions: new URL(postern.forwardAuthUrl ?? '').host,
       api: api.authority,
     });
-    alice = await signIn(postern, provider);
-  });
+    site = { ...postern, address: `http://127.0.0.1:${port}` };
+    alice = await signIn(site, provider);
+  }, 60_000);
 
   afterEach(() => {
     api.requests.length = 0;
+    api.reset();
+    sockets.handshakes.length = 0;
   });
 
   afterAll(async () => {
     await gateway.stop();
     await postern.stop();
-    await Promise.all([redis[Symbol.asyncDispose](), provider.close(), api.stop()]);
+    await Promise.all([redis[Symbol.asyncDispose](), provider.close(), api.stop(), sockets.stop()]);
   });
 
-  const { call } = createCaller(() => ({
-    address: gateway.url.replace('localhost', '127.0.0.1'),
-    host: new URL(gateway.url).host,
-  }));
+  const { call, open } = createCaller(() => ({ address: site.address, host: new URL(site.publicUrl).host }));
 
   test('a call of a signed-in user reaches the API whole, with the access token and without the cookie (BFF-12, PRX-06)', async () => {
     const body = randomBytes(300_000);
@@ -82,7 +100,10 @@ describe.each(gatewayKinds)('behind $name', (kind) => {
   });
 
   test('without a session the app gets 401 and its code, and the API hears of nothing', async () => {
-    expect(await call('/api/orders')).toMatchObject({ status: 401, problem: { code: 'session_required' } });
+    const answer = await call('/api/orders');
+    expect(answer).toMatchObject({ status: 401, problem: { code: 'session_required' } });
+    expect(answer.headers).toMatchObject({ 'cache-control': 'no-store' });
+    expect(answer.headers.location).toBeUndefined();
     expect(api.requests).toEqual([]);
   });
 
@@ -111,18 +132,96 @@ describe.each(gatewayKinds)('behind $name', (kind) => {
       'x-forwarded-method': 'GET',
       'x-forwarded-uri': '/api/health',
       'x-original-uri': '/api/health',
+      'x-forwarded-for': '203.0.113.66',
       authorization: 'Bearer forged',
     };
     expect(await call('/api/orders', { headers: forged })).toMatchObject({ status: 401 });
     expect(api.requests).toEqual([]);
     expect(await call('/api/health', { headers: forged })).toMatchObject({ status: 200 });
     expect(api.requests[0]?.headers.authorization ?? '').toBe('');
+    expect(JSON.stringify(api.requests[0]?.headers)).not.toContain('203.0.113.66');
+
+    expect(await call('/api/orders', { cookie: alice.cookie, headers: forged })).toMatchObject({ status: 200 });
+    const tokens = api.last.rawHeaders.filter(([name]) => name.toLowerCase() === 'authorization');
+    expect(tokens).toEqual([[expect.anything(), expect.stringMatching(/^Bearer (?!forged)/)]]);
   });
 
   test('an optional route passes without a token, and a public one needs nothing', async () => {
     expect(await call('/api/catalog')).toMatchObject({ status: 200 });
     expect(await call('/api/health')).toMatchObject({ status: 200 });
     expect(api.requests.map(({ headers }) => headers.authorization ?? '')).toEqual(['', '']);
+  });
+
+  async function refusal(path: string, fields: HandshakeFields): Promise<number> {
+    const client = new Client(site, handshakeBytes(site, path, fields));
+    await until(() => client.answer.status > 0);
+    client.socket.destroy();
+    return client.answer.status;
+  }
+
+  test('a WebSocket opens with the token of its user, for nobody else, and on no route that has none (WS-01)', async () => {
+    const path = '/api/live/room';
+    expect(await refusal(path, {})).toBe(401);
+    expect(await refusal(path, { Cookie: alice.cookie, Origin: 'https://evil.example' })).toBe(403);
+    expect(await refusal('/api/orders', { Cookie: alice.cookie })).toBe(404);
+    expect(sockets.handshakes).toEqual([]);
+
+    const socket = await openSocket(site, path, { Cookie: alice.cookie });
+    socket.send('hello');
+    expect(await socket.heard(1)).toEqual(['echo hello']);
+    expect(sockets.handshakes[0]?.headers.authorization).toMatch(/^Bearer .+/);
+    expect(sockets.handshakes[0]?.headers.cookie ?? '').toBe('');
+    socket.close();
+    await socket.ended();
+  });
+
+  test.each<[string, string, HandshakeFields]>([
+    ['another protocol', '/api/live/room', { Upgrade: 'h2c' }],
+    ['another protocol', '/api/orders', { Upgrade: 'h2c', 'Sec-WebSocket-Key': undefined }],
+    ['a handshake without its key', '/api/orders', { 'Sec-WebSocket-Key': undefined }],
+  ])('%s on %s makes no tunnel to the API', async (_what, path, fields) => {
+    const marks = { Cookie: alice.cookie, 'Sec-Fetch-Site': 'same-origin' };
+    expect(await refusal(path, { ...marks, ...fields })).not.toBe(101);
+    expect(sockets.handshakes).toEqual([]);
+  });
+
+  test('what an API sends piece by piece arrives piece by piece, and so do the events of a session', async () => {
+    const { promise: over, resolve: end } = Promise.withResolvers<undefined>();
+    api.answer = (_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write('data: first\n\n');
+      void over.then(() => response.end('data: last\n\n'));
+    };
+    const pieces: string[] = [];
+    for await (const piece of await open('/api/orders', { headers: { ...fromOwnPage, cookie: alice.cookie } })) {
+      pieces.push(String(piece));
+      end(undefined);
+    }
+    expect(pieces).toEqual(['data: first\n\n', 'data: last\n\n']);
+
+    const bob = await signIn(site, provider, 'bob');
+    const events = await openEvents(bob, site);
+    await bob.call('/bff/logout', { method: 'POST' });
+    expect((await events.heard('ended')).data).toMatchObject({ reason: 'logout' });
+    events.abort();
+  });
+
+  test('while Postern is out of reach nothing passes, and nobody is logged out by it', async () => {
+    const port = await freePort();
+    const nobody = `127.0.0.1:${await freePort()}`;
+    const behind = { postern: new URL(postern.address).host, decisions: nobody, api: api.authority };
+    const alone = await kind.start(port, behind);
+    try {
+      const { call: ask } = createCaller(() => ({ address: `http://127.0.0.1:${port}`, host: `localhost:${port}` }));
+      for (const path of ['/api/orders', '/api/health']) {
+        const answer = await ask(path, { cookie: alice.cookie, headers: { authorization: 'Bearer forged' } });
+        expect([path, answer.status >= 500]).toEqual([path, true]);
+        expect(answer.headers['set-cookie']).toBeUndefined();
+      }
+      expect(api.requests).toEqual([]);
+    } finally {
+      await alone.stop();
+    }
   });
 
   test('the public listener does not decide for anybody', async () => {
@@ -143,7 +242,7 @@ describe.each(gatewayKinds)('behind $name', (kind) => {
   });
 
   test('a logout holds for the next call, and an outage of the store is a 503 that keeps the cookie (SES-08, SES-17)', async () => {
-    const bob = await signIn(postern, provider, 'bob');
+    const bob = await signIn(site, provider, 'bob');
     expect(await call('/api/orders', { cookie: bob.cookie })).toMatchObject({ status: 200 });
     expect(await bob.call('/bff/logout', { method: 'POST' })).toMatchObject({ status: 200 });
     expect(await call('/api/orders', { cookie: bob.cookie })).toMatchObject({
@@ -154,9 +253,9 @@ describe.each(gatewayKinds)('behind $name', (kind) => {
     redis.freeze();
     const away = await call('/api/orders', { cookie: alice.cookie });
     redis.thaw();
-    expect(away).toMatchObject({ status: 503, problem: { code: 'session_store_unavailable' } });
+    expect(away).toMatchObject({ status: 503, problem: { code: kind.outageCode ?? 'session_store_unavailable' } });
     expect(away.headers['retry-after']).toBeDefined();
     expect(away.headers['set-cookie']).toBeUndefined();
     await until(async () => (await call('/api/orders', { cookie: alice.cookie })).status === 200);
   });
-});
+}

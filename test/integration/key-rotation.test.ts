@@ -4,7 +4,6 @@ import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, afterEach, expect, test } from '@jest/globals';
-import { hashOf } from '../../src/session/cookie.ts';
 import { createKeyRing } from '../../src/tokens/key-ring.ts';
 import { logIn, openBrowser, startLogin } from '../support/browser-login.ts';
 import { freePort } from '../support/free-port.ts';
@@ -16,6 +15,7 @@ import { startRedis } from '../support/redis.ts';
 import type { RedisServer } from '../support/redis.ts';
 import { signIn } from '../support/signed-in.ts';
 import type { SignedIn } from '../support/signed-in.ts';
+import { expireToken, tokensKeyOf as tokensKey } from '../support/token-age.ts';
 
 const minute = 60_000;
 const oldKey = newSessionKey();
@@ -28,7 +28,7 @@ let second: LocalPostern;
 let clock: number;
 
 beforeAll(async () => {
-  [provider, redis] = await Promise.all([startRealProvider({ accessTokenTtlSeconds: 4 }), startRedis()]);
+  [provider, redis] = await Promise.all([startRealProvider(), startRedis()]);
   api = createServer((_request, response) => void response.end('ok')).listen(0, '127.0.0.1');
   await once(api, 'listening');
 });
@@ -62,14 +62,12 @@ afterEach(async () => {
 });
 
 const idOf = (key: string): string => createKeyRing({ keys: [key], now: () => 0 }).signing().id;
-const tokensKey = ({ cookie }: SignedIn): string =>
-  `postern:{${hashOf(decodeURIComponent(cookie).split('=s:')[1]!.split('.')[0]!)}}:tokens`;
 const sealedUnder = async (person: SignedIn): Promise<string | undefined> =>
   String(await redis.command('HGET', tokensKey(person), 'main')).split('.')[1];
 
-/** A call that finds the token expired, and so waits for its refresh. A token of less than 4 s could expire while it is too young to be refreshed. */
+/** A call that finds the token expired, and so waits for its refresh. */
 async function refresh(person: SignedIn, on: LocalPostern): Promise<void> {
-  await person.untilExpired();
+  await expireToken(person, redis, [on]);
   expect((await person.call('/api/x', { on })).status).toBe(200);
 }
 

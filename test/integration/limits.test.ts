@@ -112,7 +112,7 @@ describe('calls of one session in a span of time (BFF-19, DL-16)', () => {
     for (let round = 1; round <= 4; round += 1) expect((await call('/api', { cookie: alice })).status).toBe(200);
     const refused = await call('/api', { cookie: alice, method: 'POST', body: Buffer.alloc(100_000) });
     expect(refused).toMatchObject({ status: 429, problem: { code: 'rate_limited' } });
-    expect(Number(refused.headers['retry-after'])).toBeGreaterThan(3_590);
+    expect(Number(refused.headers['retry-after'])).toBeGreaterThan(3_000);
     expect(upstream.requests.length - asked).toBe(4);
     expect((await call('/api', { cookie: bob })).status).toBe(200);
     for (let round = 1; round <= 6; round += 1) expect((await call('/api')).status).toBe(200);

@@ -27,23 +27,20 @@ afterEach(() => {
   provider.endpoints.behaviours.token.recover();
 });
 
-// Long enough for everybody else to come and go, and shorter than Postern waits.
-const heldMs = 3_000;
-
 const login = () => openBrowser(postern).step('/bff/login');
 
 describe('a crowd of strangers (SEC-06, DL-09)', () => {
   test('starts as many logins at once as the limit says; the others are told to come back, and may', async () => {
     const before = provider.endpoints.seen('par').length;
-    provider.endpoints.behaviours.par.delayMs = heldMs;
+    const release = provider.endpoints.behaviours.par.hold();
     const admitted = [login(), login()];
     await until(() => provider.endpoints.seen('par').length === before + 2);
     const refused = await Promise.all(Array.from({ length: 20 }, login));
     expect(new Set(refused.map(({ status }) => status))).toEqual(new Set([503]));
     expect(refused[0]).toMatchObject({ headers: { 'retry-after': '1' }, body: expect.stringContaining('overloaded') });
+    release();
     expect((await Promise.all(admitted)).map(({ status }) => status)).toEqual([302, 302]);
     expect(provider.endpoints.seen('par')).toHaveLength(before + 2);
-    provider.endpoints.behaviours.par.recover();
     expect((await login()).status).toBe(302);
   });
 
@@ -51,13 +48,13 @@ describe('a crowd of strangers (SEC-06, DL-09)', () => {
     const browser = openBrowser(postern);
     const callbackUrl = await provider.visit(await startLogin(browser), { user: 'alice' });
     const before = provider.endpoints.seen('par').length;
-    provider.endpoints.behaviours.par.delayMs = heldMs;
+    const release = provider.endpoints.behaviours.par.hold();
     provider.endpoints.behaviours.par.fail('unavailable', 2);
     const admitted = [login(), login()];
     await until(() => provider.endpoints.seen('par').length === before + 2);
     expect((await browser.step(callbackUrl, { from: provider.issuer })).status).toBe(303);
+    release();
     expect((await Promise.all(admitted)).map(({ status }) => status)).toEqual([503, 503]);
-    provider.endpoints.behaviours.par.recover();
     expect((await login()).status).toBe(302);
   });
 
@@ -68,14 +65,14 @@ describe('a crowd of strangers (SEC-06, DL-09)', () => {
       arrivals.push({ browser, callbackUrl: await provider.visit(await startLogin(browser), { user }) });
     }
     const before = provider.endpoints.seen('token').length;
-    provider.endpoints.behaviours.token.delayMs = heldMs;
+    const release = provider.endpoints.behaviours.token.hold();
     const arrive = ({ browser, callbackUrl }: (typeof arrivals)[number]) =>
       browser.step(callbackUrl, { from: provider.issuer });
     const admitted = arrivals.slice(0, 2).map(arrive);
     await until(() => provider.endpoints.seen('token').length === before + 2);
     expect((await arrive(arrivals[2]!)).status).toBe(503);
+    release();
     expect((await Promise.all(admitted)).map(({ status }) => status)).toEqual([303, 303]);
-    provider.endpoints.behaviours.token.recover();
     expect((await arrive(arrivals[2]!)).status).toBe(303);
   });
 });

@@ -43,11 +43,12 @@ test('a login that cannot be written is no login: it is counted and written down
     config: () => ({ redis: { url: `redis://127.0.0.1:${link.port}` } }),
   });
   try {
-    party.op.endpoints.behaviours.userinfo.delayMs = 300;
+    const release = party.op.endpoints.behaviours.userinfo.hold();
     const browser = party.openBrowser();
     const login = party.logIn(browser);
     await until(() => party.op.endpoints.seen('userinfo').length === 1);
     link.cut();
+    release();
     expect((await login).status).toBe(503);
     expect(party.sessionCookieOf(browser)).toBeUndefined();
     const counted = await party.postern.metric('postern_logins_total');

@@ -16,9 +16,12 @@ import type { FaultProxy } from '../support/fault-proxy.ts';
 import { newSessionKey } from '../support/postern.ts';
 import { startRedis } from '../support/redis.ts';
 import type { RedisServer } from '../support/redis.ts';
+import { startStopwatch } from '../support/stopwatch.ts';
 import { until } from '../support/until.ts';
 
-const now = (): number => performance.timeOrigin + performance.now();
+/** Set: no time goes by for what is kept. */
+let stoppedAt: number | undefined;
+const now = (): number => stoppedAt ?? performance.timeOrigin + performance.now();
 const key = newSessionKey();
 const tokens: TokenSet = {
   accessToken: 'access',
@@ -29,6 +32,8 @@ const tokens: TokenSet = {
   expiresInMs: 300_000,
   refreshExpiresInMs: undefined,
 };
+
+const lifetimes = { idleMs: 1_800_000, absoluteMs: 43_200_000 };
 
 interface Replica {
   store: Store;
@@ -44,7 +49,6 @@ async function startReplica(port: number): Promise<Replica> {
     seal: createTokenSeal(createKeyRing({ keys: [key], now })),
     hashOf,
     registration: { issuer: 'https://id.example.test', clientId: 'shop' },
-    lifetimes: { idleMs: 1_800_000, absoluteMs: 43_200_000 },
     nearCache: { enabled: true, maxEntries: 10_000 },
     onEnd: () => undefined,
     onHeldEnd: () => undefined,
@@ -77,8 +81,11 @@ afterAll(() => redis[Symbol.asyncDispose]());
 beforeEach(async () => {
   link = await startFaultProxy(redis);
   [here, there] = await Promise.all([startReplica(redis.port), startReplica(link.port)]);
+  // A script that Redis has not seen before is sent twice, which some tests would count.
+  await here.store.load('nobody');
 });
 afterEach(async () => {
+  stoppedAt = undefined;
   link.heal();
   await Promise.all([here.close(), there.close()]);
   await link.close();
@@ -88,7 +95,7 @@ const newSessionId = (): string => randomBytes(32).toString('base64url');
 
 async function signedIn() {
   const sessionId = newSessionId();
-  await here.vault.put(sessionId, tokens);
+  await here.vault.put(sessionId, tokens, lifetimes);
   return { sessionId, h: hashOf(sessionId) };
 }
 
@@ -103,6 +110,7 @@ async function scriptsRun(): Promise<number> {
 
 test('a session that was loaded a moment ago costs no store command', async () => {
   const key = await signedIn();
+  stoppedAt = now();
   await there.vault.load(key);
   const before = await scriptsRun();
   for (let call = 0; call < 100; call += 1) expect((await there.vault.load(key)).kind).toBe('signed-in');
@@ -119,13 +127,15 @@ test('a hundred calls that arrive at once on a session nobody has loaded make on
 test('a logout on one replica is refused on another: p99 of 1,000 within 50 ms (SES-08)', async () => {
   const keys = await Promise.all(Array.from({ length: 1000 }, signedIn));
   const delays: number[] = [];
+  const watch = startStopwatch();
   for (const key of keys) {
     expect((await there.vault.load(key)).kind).toBe('signed-in');
     await here.vault.end(key.h, 'logout');
     const endedAt = performance.now();
     while ((await there.vault.load(key)).kind === 'signed-in') await new Promise((resolve) => setImmediate(resolve));
-    delays.push(performance.now() - endedAt);
+    delays.push(watch.betweenMs(endedAt, performance.now()));
   }
+  watch.stop();
   delays.sort((a, b) => a - b);
   expect(delays[989]).toBeLessThan(50);
 });
@@ -135,21 +145,23 @@ test('messages that vanish without a trace: a logout elsewhere is refused within
   expect((await there.vault.load(key)).kind).toBe('signed-in');
   link.silenceSubscribers();
   await here.vault.end(key.h, 'logout');
-  const endedAt = performance.now();
-  await until(async () => (await there.vault.load(key)).kind === 'signed-out', 5_000);
-  expect(performance.now() - endedAt).toBeLessThan(3_000);
+  const watch = startStopwatch();
+  await until(async () => (await there.vault.load(key)).kind === 'signed-out');
+  expect(watch.elapsedMs()).toBeLessThan(3_000);
+  watch.stop();
 });
 
 test('while messages are not known to arrive every call asks the store, and when they do again calls are free again', async () => {
   const key = await signedIn();
   link.silenceSubscribers();
-  await until(() => !there.store.listening(), 5_000);
+  await until(() => !there.store.listening());
   const before = await scriptsRun();
   await there.vault.load(key);
   await there.vault.load(key);
   expect(await scriptsRun()).toBe(before + 2);
   link.heal();
-  await until(() => there.store.listening(), 5_000);
+  await until(() => there.store.listening());
+  stoppedAt = now();
   await there.vault.load(key);
   const after = await scriptsRun();
   await there.vault.load(key);
@@ -160,9 +172,10 @@ test('a record that an operator deletes by hand is refused within 5 s', async ()
   const key = await signedIn();
   expect((await there.vault.load(key)).kind).toBe('signed-in');
   await redis.command('DEL', `postern:{${key.h}}:tokens`);
-  const deletedAt = performance.now();
-  await until(async () => (await there.vault.load(key)).kind === 'signed-out', 6_000);
-  expect(performance.now() - deletedAt).toBeLessThan(5_100);
+  const watch = startStopwatch();
+  await until(async () => (await there.vault.load(key)).kind === 'signed-out');
+  expect(watch.elapsedMs()).toBeLessThan(5_100);
+  watch.stop();
 });
 
 test('a logout that comes while the session is being read wins over what was read', async () => {
@@ -171,7 +184,7 @@ test('a logout that comes while the session is being read wins over what was rea
   const reads = Array.from({ length: 20 }, () => there.vault.load(key));
   await here.vault.end(key.h, 'logout');
   await Promise.all(reads);
-  await until(async () => (await there.vault.load(key)).kind === 'signed-out', 1_000);
+  await until(async () => (await there.vault.load(key)).kind === 'signed-out');
 });
 
 test('a failover that undoes a logout brings nobody back: refused at once, and deleted again (S-05)', async () => {
@@ -179,15 +192,15 @@ test('a failover that undoes a logout brings nobody back: refused at once, and d
   const { h } = key;
   const tokensKey = `postern:{${h}}:tokens`;
   await here.vault.end(h, 'logout');
-  await until(async () => (await there.vault.load(key)).kind === 'signed-out', 1_000);
+  await until(async () => (await there.vault.load(key)).kind === 'signed-out');
   // The new primary has not heard of the logout: the record is there again.
-  await here.vault.put(key.sessionId, tokens);
+  await here.vault.put(key.sessionId, tokens, lifetimes);
   expect((await here.vault.load(key)).kind).toBe('signed-out');
   expect((await there.vault.load(key)).kind).toBe('signed-out');
   link.cut();
   await until(() => !there.store.listening());
   link.heal();
-  await until(async () => (await redis.command('EXISTS', tokensKey)) === 0, 10_000);
+  await until(async () => (await redis.command('EXISTS', tokensKey)) === 0);
 });
 
 test('a failover that undoes a refresh loses no rotated token: the process that committed it writes it again', async () => {
@@ -207,7 +220,7 @@ test('a failover that undoes a refresh loses no rotated token: the process that 
   link.cut();
   await until(() => !there.store.listening());
   link.heal();
-  await until(async () => (await redis.command('HGET', tokensKey, 'revision')) === '2', 10_000);
+  await until(async () => (await redis.command('HGET', tokensKey, 'revision')) === '2');
   const loaded = await here.vault.load(key);
   expect(loaded.kind === 'signed-in' && loaded.session.tokens.accessToken).toBe('rotated');
 });

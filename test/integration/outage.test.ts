@@ -11,7 +11,8 @@ import type { RealProvider } from '../support/real-provider.ts';
 import { startRedis } from '../support/redis.ts';
 import type { RedisServer } from '../support/redis.ts';
 import { signIn } from '../support/signed-in.ts';
-import type { Answer } from '../support/signed-in.ts';
+import type { SignedIn } from '../support/signed-in.ts';
+import { startStopwatch } from '../support/stopwatch.ts';
 import { until } from '../support/until.ts';
 
 let api: Server;
@@ -69,9 +70,17 @@ const thaw = (redis: RedisServer): Promise<void> => {
   return Promise.resolve();
 };
 
-async function timed(call: Promise<Answer>): Promise<Answer & { tookMs: number }> {
-  const startedAt = performance.now();
-  return { ...(await call), tookMs: performance.now() - startedAt };
+async function timed<T>(act: Promise<T>): Promise<T & { tookMs: number }> {
+  const watch = startStopwatch();
+  const outcome = await act;
+  watch.stop();
+  return { ...outcome, tookMs: watch.elapsedMs() };
+}
+
+/** The promise: five seconds after the store is back, sessions work. */
+async function recovers(alice: SignedIn): Promise<void> {
+  const { tookMs } = await timed(until(async () => (await alice.call('/api/x')).status === 200));
+  expect(tookMs).toBeLessThan(5_000);
 }
 
 test.each([
@@ -99,7 +108,7 @@ test.each([
       expect(apiCalls).toBe(0);
       expect((await alice.call('/public/x')).status).toBe(200);
       await end(redis);
-      await until(async () => (await alice.call('/api/x')).status === 200, 5_000);
+      await recovers(alice);
     });
   },
 );
@@ -133,13 +142,14 @@ test('a login while Redis is away fails with 503 and leaves no half of a session
 test('a refresh whose answer comes while Redis is away is kept and written when it is back: the rotated token is not lost (TK-08)', async () => {
   await inHouse(async ({ redis, provider, postern }) => {
     const alice = await signIn(postern, provider);
-    provider.endpoints.behaviours.token.delayMs = 300;
+    const release = provider.endpoints.behaviours.token.hold();
     // Counts as activity and asks at once, without waiting for the token to expire.
     await until(() => {
       void alice.call('/bff/refresh', { method: 'POST' }).catch(() => undefined);
       return provider.endpoints.seen('token', 'refresh_token').length === 1;
     });
     await redis.stop();
+    release();
     await until(async () =>
       (await postern.metric('postern_session_store_errors_total')).some((line) => Number(line.split(' ')[1]) > 3),
     );
@@ -157,13 +167,13 @@ test('twenty outages in a row leave nothing latched: each is over within 5 s, wi
       await redis.stop();
       expect((await alice.call('/api/x')).status).toBe(503);
       await redis.start();
-      await until(async () => (await alice.call('/api/x')).status === 200, 5_000);
+      await recovers(alice);
     }
     const lines = postern.log.filter((line) => line.includes('the session store is'));
     expect(lines.filter((line) => line.includes('out of reach'))).toHaveLength(20);
     expect(lines.filter((line) => line.includes('is there'))).toHaveLength(21);
   });
-}, 120_000);
+}, 240_000);
 
 test('a store or provider that goes away at run time takes no replica out of service: ready, but degraded (ST-06, ST-13)', async () => {
   await inHouse(async ({ redis, provider, postern }) => {
@@ -206,4 +216,4 @@ test('a provider that is down when Postern starts delays only logins, and only u
     await postern.stop();
     await provider.close();
   }
-}, 60_000);
+}, 180_000);

@@ -52,7 +52,7 @@ test('a user sees the own sessions, the oldest first, and which of them is this 
       current: true,
     },
   ]);
-  expect(Math.abs(Date.parse((await list(phone))[0]!.createdAt) - Date.now())).toBeLessThan(5_000);
+  expect(Math.abs(Date.parse((await list(phone))[0]!.createdAt) - Date.now())).toBeLessThan(100_000);
 });
 
 test('nothing in the list opens a session or names it in the store (SES-10)', async () => {

@@ -9,6 +9,7 @@ import type { RedisServer } from '../support/redis.ts';
 import { startRelyingParty } from '../support/relying-party.ts';
 import type { RelyingParty } from '../support/relying-party.ts';
 import { signIn } from '../support/signed-in.ts';
+import { startStopwatch } from '../support/stopwatch.ts';
 import { until } from '../support/until.ts';
 import { RecordingUpstream } from '../support/upstream.ts';
 
@@ -43,7 +44,7 @@ test('at start: sessions of before are served, logins get 503 with a page, and b
     await after.stop();
     await Promise.all([provider.close(), api.stop()]);
   }
-}, 60_000);
+}, 180_000);
 
 test('at run time: valid tokens work at once, expired ones and logins get an outage in bounded time, and nothing piles up there (ST-14)', async () => {
   await using party = await startRelyingParty({ config: () => ({ redis: { url: redis.url } }) });
@@ -56,17 +57,18 @@ test('at run time: valid tokens work at once, expired ones and logins get an out
     op.endpoints.behaviours[endpoint].fail('hang');
   }
 
-  const from = performance.now();
+  const watch = startStopwatch();
   const crowd = Promise.all(expired.flatMap((one) => Array.from({ length: 10 }, () => one.fetch('/api/x'))));
   const anotherLogin = party.logIn(party.openBrowser());
   await until(() => calls().length > 0);
   for (let round = 0; round < 50; round += 1) {
     const startedAt = performance.now();
     expect((await valid.fetch('/api/x')).status).toBe(200);
-    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    expect(watch.betweenMs(startedAt, performance.now())).toBeLessThan(1_000);
   }
   const answers = await crowd;
-  expect(performance.now() - from).toBeLessThan(17_000);
+  expect(watch.elapsedMs()).toBeLessThan(17_000);
+  watch.stop();
   expect(new Set(answers.map((answer) => `${answer.status} ${answer.json().code}`))).toEqual(
     new Set(['503 provider_unavailable']),
   );
@@ -81,7 +83,7 @@ test('at run time: valid tokens work at once, expired ones and logins get an out
   const later = await Promise.all(expired.map((one) => one.fetch('/api/x')));
   expect(new Set(later.map(({ status }) => status))).toEqual(new Set([503]));
   expect(calls().length).toBeLessThanOrEqual(asked + 1);
-}, 90_000);
+}, 180_000);
 
 /** Somebody whose access token lives that long. */
 function login(party: RelyingParty, seconds: number): Promise<Browser> {

@@ -35,7 +35,7 @@ describe('login', () => {
     expect(tokens.claims).toMatchObject({ iss: op.issuer, sub: 'bob', name: 'Bob Example', email: 'bob@example.test' });
     expect(tokens.scope).toBe('openid profile email');
     expect(tokens.refreshToken).toBeDefined();
-    expect(tokens.expiresInMs).toBeGreaterThan(299_000 - 5_000);
+    expect(tokens.expiresInMs).toBeGreaterThan(200_000);
     expect(tokens.expiresInMs).toBeLessThanOrEqual(300_000);
   });
 

@@ -5,12 +5,16 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createRedisStore } from '../../src/store/redis.ts';
 import type { RedisSettings } from '../../src/store/redis-settings.ts';
+import { describeOn } from '../support/describe-on.ts';
 import { startRedisCluster } from '../support/redis-cluster.ts';
 import { startSentinelGroup } from '../support/redis-sentinel.ts';
-import type { RedisServer } from '../support/redis.ts';
+import { redisProgram, valkeyProgram } from '../support/redis.ts';
+import type { RedisServer, ServerProgram } from '../support/redis.ts';
 import { refreshesOf, withReplicas } from '../support/replicas.ts';
 import { signIn } from '../support/signed-in.ts';
 import { hearing } from '../support/stores.ts';
+import { startStopwatch } from '../support/stopwatch.ts';
+import { expireToken, tokensKeyOf } from '../support/token-age.ts';
 import { until } from '../support/until.ts';
 
 /** A setup that survives the loss of one server. */
@@ -23,8 +27,8 @@ interface Redundant extends AsyncDisposable {
   demote(primary: RedisServer): Promise<unknown>;
 }
 
-async function sentinel(): Promise<Redundant> {
-  const group = await startSentinelGroup();
+async function sentinel({ path: program }: ServerProgram): Promise<Redundant> {
+  const group = await startSentinelGroup({ program });
   const { name, sentinels: nodes } = group;
   return {
     section: { sentinel: { name, nodes: nodes.map(({ host, port }) => `${host}:${port}`) } },
@@ -74,16 +78,17 @@ const login = {
   issuer: 'https://id.example.com',
 };
 
-describe.each([
-  ['Sentinel', sentinel],
-  ['Cluster', cluster],
-])('%s', (_name, start) => {
+describe('Sentinel', () => survives(() => sentinel(redisProgram)));
+describeOn('Sentinel of Valkey', valkeyProgram.absence, () => survives(() => sentinel(valkeyProgram)));
+describe('Cluster', () => survives(cluster));
+
+function survives(start: () => Promise<Redundant>): void {
   test('100 calls over two replicas on one expired token: one token call, no failure, alive at the next expiry (SES-18, TK-04)', async () => {
     await using place = await start();
     await withReplicas(twoOn(place), async (provider, replicas) => {
       const alice = await signIn(replicas[0]!, provider);
       for (const round of [1, 2]) {
-        await alice.untilExpired();
+        await expireToken(alice, await place.primaryOf(tokensKeyOf(alice)), replicas);
         const calls = Array.from({ length: 100 }, (_, index) => alice.call('/api/x', { on: replicas[index % 2]! }));
         const answers = await Promise.all(calls);
         expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
@@ -91,20 +96,22 @@ describe.each([
         expect(refreshesOf(provider)).toHaveLength(round);
       }
     });
-  }, 60_000);
+  }, 180_000);
 
   test('a killed primary logs nobody out: calls and logins succeed or get 503, and all is well within 10 s (ST-04, ST-07, ST-08)', async () => {
     await using place = await start();
-    await withReplicas(twoOn(place), async (provider, replicas) => {
+    const shortLived = { ...twoOn(place), provider: { accessTokenTtlSeconds: 4 } };
+    await withReplicas(shortLived, async (provider, replicas) => {
       const people = await Promise.all(['alice', 'bob'].map((user) => signIn(replicas[0]!, provider, user)));
       const primary = await place.primaryOf('postern:any');
       await until(async () => replicated(primary));
       await primary.stop();
       const killedAt = performance.now();
+      const watch = startStopwatch();
 
       const answers: { status: number; setCookie: unknown }[] = [];
       const logins: string[] = [];
-      let failedAt = killedAt;
+      let failedAt = 0;
       let lastLogin = '';
       // Long enough that every access token expires meanwhile: what is seen in the end includes writes.
       while (performance.now() < killedAt + recoverWithinMs + 2_000 || lastLogin !== 'logged in') {
@@ -112,28 +119,30 @@ describe.each([
           for (const person of people) {
             const { status, headers } = await person.call('/api/x', { on });
             answers.push({ status, setCookie: headers['set-cookie'] });
-            if (status !== 200) failedAt = performance.now();
+            if (status !== 200) failedAt = watch.elapsedMs();
           }
         }
         lastLogin = await signIn(replicas[1]!, provider, 'alice').then(() => 'logged in', String);
         if (!logins.includes(lastLogin)) logins.push(lastLogin);
-        if (lastLogin !== 'logged in') failedAt = performance.now();
+        if (lastLogin !== 'logged in') failedAt = watch.elapsedMs();
         if (performance.now() > killedAt + 30_000) break;
       }
       expect(answers.filter(({ status }) => status !== 200 && status !== 503)).toEqual([]);
       expect(answers.filter(({ setCookie }) => setCookie !== undefined)).toEqual([]);
       for (const outcome of logins) expect(outcome).toMatch(/logged in|answered 503/);
-      expect(failedAt - killedAt).toBeLessThan(recoverWithinMs);
+      watch.stop();
+      expect(failedAt).toBeLessThan(recoverWithinMs);
       expect(answers.slice(-2 * people.length).every(({ status }) => status === 200)).toBe(true);
     });
-  }, 90_000);
+  }, 180_000);
 
   test('after a failover nothing is begun for two seconds, and messages arrive again (ST-07)', async () => {
     await using place = await start();
     const states: string[] = [];
+    let clock = 0;
     const store = createRedisStore({
       ...place.settings,
-      now: () => performance.now(),
+      now: () => clock,
       random: Math.random,
       onStateChange: (state) => states.push(state),
     });
@@ -148,20 +157,22 @@ describe.each([
       const primary = await place.primaryOf(key);
       await until(() => replicated(primary));
       await primary.stop();
-      const killedAt = performance.now();
+      const watch = startStopwatch();
       await until(() => states.includes('down'));
       expect(store.settled()).toBe(false);
       await until(() => !store.listening());
 
-      await until(() => states.at(-1) === 'up', recoverWithinMs);
-      const upAt = performance.now();
-      expect(upAt - killedAt).toBeLessThan(recoverWithinMs);
+      await until(() => states.at(-1) === 'up', 3 * recoverWithinMs);
+      expect(watch.elapsedMs()).toBeLessThan(recoverWithinMs);
+      watch.stop();
       expect(store.settled()).toBe(false);
       expect(reconnects).toBeGreaterThan(0);
       expect(await place.primaryOf(key)).not.toBe(primary);
       expect(await store.load('h')).toMatchObject({ main: 'sealed' });
-      await until(() => store.settled());
-      expect(performance.now() - upAt).toBeGreaterThan(1_900);
+      clock += 1_999;
+      expect(store.settled()).toBe(false);
+      clock += 1;
+      expect(store.settled()).toBe(true);
 
       await until(() => store.listening());
       await store.end('h', 'logout');
@@ -169,7 +180,7 @@ describe.each([
     } finally {
       await store.close();
     }
-  }, 60_000);
+  }, 180_000);
 
   test('a primary that becomes a replica is left for the new one, and nothing is lost (ST-07)', async () => {
     await using place = await start();
@@ -180,16 +191,16 @@ describe.each([
       await store.put('h', login);
       const primary = await place.primaryOf(key);
       await place.demote(primary);
-      await until(async () => (await place.primaryOf(key)) !== primary, recoverWithinMs);
+      await until(async () => (await place.primaryOf(key)) !== primary);
       const attempt = { h: 'h', revision: 1, owner: 'a' };
       const commit = () => store.commit(attempt, { main: 'new', expiresInMs: 1_000 }).catch(() => undefined);
-      await until(async () => (await commit())?.kind === 'committed', recoverWithinMs);
+      await until(async () => (await commit())?.kind === 'committed');
       expect(await store.load('h')).toMatchObject({ main: 'new', revision: 2 });
       await until(() => store.listening());
     } finally {
       await store.close();
     }
-  }, 60_000);
+  }, 180_000);
 
   test('a store that is closed leaves nothing behind, with its primary frozen too', async () => {
     await using place = await start();
@@ -201,13 +212,14 @@ describe.each([
     const primary = await place.primaryOf('postern:{h}:tokens');
     primary.freeze();
     await second.load('h').catch(() => undefined);
-    const from = performance.now();
+    const watch = startStopwatch();
     await second.close();
-    expect(performance.now() - from).toBeLessThan(2_000);
+    expect(watch.elapsedMs()).toBeLessThan(2_000);
+    watch.stop();
     primary.thaw();
     await until(() => openSockets() <= before);
-  }, 60_000);
-});
+  }, 180_000);
+}
 
 /** Whether the replicas of a primary know all that it knows. */
 async function replicated(primary: RedisServer): Promise<boolean> {

@@ -11,6 +11,8 @@ import {
   type Store,
   type StoreMessage,
 } from '../../src/store/store.ts';
+import { startStopwatch } from '../support/stopwatch.ts';
+import type { Stopwatch } from '../support/stopwatch.ts';
 import { until } from '../support/until.ts';
 import { startRedis, type RedisServer } from '../support/redis.ts';
 import { hasListeners, hearing } from '../support/stores.ts';
@@ -31,11 +33,14 @@ const session = `postern:{${h}}:session`;
 
 let redis: RedisServer;
 let stores: Store[];
+let watch: Stopwatch;
 beforeEach(async () => {
+  watch = startStopwatch();
   redis = await startRedis('--appendonly', 'yes', '--appendfsync', 'always');
   stores = [];
 });
 afterEach(async () => {
+  watch.stop();
   redis.thaw();
   await Promise.all(stores.map((store) => store.close()));
   await redis[Symbol.asyncDispose]();
@@ -44,6 +49,13 @@ afterEach(async () => {
 function open(options: Partial<RedisStoreOptions> = {}): Store {
   const store = createRedisStore({ url: redis.url, now: () => performance.now(), random: Math.random, ...options });
   stores.push(store);
+  return store;
+}
+
+/** The same, and its connection stands: the first caller does not wait long for it. */
+async function opened(options: Partial<RedisStoreOptions> = {}): Promise<Store> {
+  const store = open(options);
+  await until(isUp(store));
   return store;
 }
 
@@ -57,12 +69,12 @@ const listening = (count: number) => () => hasListeners(redis, count);
 async function timeToFail(asked: Promise<unknown>): Promise<number> {
   const from = performance.now();
   await expect(asked).rejects.toThrow(StoreUnavailable);
-  return performance.now() - from;
+  return watch.betweenMs(from, performance.now());
 }
 
 describe('an outage is not a logout', () => {
   test('with Redis stopped every operation fails within a second, and none says that there is no session (ST-03, ST-04, SES-17)', async () => {
-    const store = open();
+    const store = await opened();
     await store.put(h, login);
     await redis.stop();
     const attempt = { h, revision: 1, owner: 'a' };
@@ -87,14 +99,14 @@ describe('an outage is not a logout', () => {
   });
 
   test('with Redis frozen every caller is answered within a second, and finds its session again after the thaw (ST-03, ST-05)', async () => {
-    const store = open();
+    const store = await opened();
     await store.put(h, login);
     redis.freeze();
     const times = await Promise.all(Array.from({ length: 100 }, () => timeToFail(store.load(h))));
     expect(Math.max(...times)).toBeLessThan(1_000);
     expect(await timeToFail(store.load(h))).toBeLessThan(1_000);
     redis.thaw();
-    await until(isUp(store), 5_000);
+    await until(isUp(store));
     expect(await store.load(h)).toMatchObject({ main: 'TOK_CANARY' });
   });
 
@@ -109,7 +121,9 @@ describe('an outage is not a logout', () => {
       await redis.stop();
       await until(() => attempts >= before + 6);
       await redis.start();
-      await until(isUp(store), 5_000);
+      const from = performance.now();
+      await until(isUp(store));
+      expect(watch.betweenMs(from, performance.now())).toBeLessThan(5_000);
       expect(await store.load(h)).toMatchObject({ main: 'TOK_CANARY' });
     }
     expect(states).toEqual(['up', 'down', 'up', 'down', 'up', 'down', 'up']);
@@ -121,7 +135,7 @@ describe('an outage is not a logout', () => {
     const store = open({ onStateChange: (state) => states.push(state) });
     expect(await timeToFail(store.load(h))).toBeLessThan(1_000);
     await redis.start();
-    await until(isUp(store), 5_000);
+    await until(isUp(store));
     expect(states).toEqual(['down', 'up']);
   });
 
@@ -133,11 +147,11 @@ describe('an outage is not a logout', () => {
     await until(() => states.includes('down'));
     const from = performance.now();
     for (let i = 0; i < 100; i += 1) await timeToFail(store.load(h));
-    expect(performance.now() - from).toBeLessThan(500);
+    expect(watch.betweenMs(from, performance.now())).toBeLessThan(500);
   });
 
   test('a command whose connection breaks has failed, at once, and is not sent again (ST-02)', async () => {
-    const store = open();
+    const store = await opened();
     await store.ping();
     redis.freeze();
     const failing = timeToFail(store.claimOnce('tx:1', 'gone', 60));
@@ -196,7 +210,7 @@ describe('nothing is begun where a takeover could be a mistake', () => {
 
 describe('a Redis that says no', () => {
   test('forgets our scripts: nobody notices', async () => {
-    const store = open();
+    const store = await opened();
     await store.put(h, login);
     await redis.command('SCRIPT', 'FLUSH');
     const loaded = await Promise.all(Array.from({ length: 20 }, () => store.load(h)));
@@ -204,7 +218,7 @@ describe('a Redis that says no', () => {
   });
 
   test('is full: a login is refused without a half session, reads and logouts work (S-14)', async () => {
-    const store = open();
+    const store = await opened();
     await store.put(other, login);
     await redis.command('CONFIG', 'SET', 'maxmemory', '1');
     await timeToFail(store.put(h, login));
@@ -215,12 +229,12 @@ describe('a Redis that says no', () => {
   });
 
   test('became a replica: writes fail as an outage and recover with the primary (ST-07)', async () => {
-    const store = open();
+    const store = await opened();
     await store.put(h, login);
     await redis.command('REPLICAOF', '127.0.0.1', '1');
     await timeToFail(store.begin({ h, revision: 1, owner: 'a' }, minute));
     await redis.command('REPLICAOF', 'NO', 'ONE');
-    await until(isUp(store), 5_000);
+    await until(isUp(store));
     expect(await store.begin({ h, revision: 1, owner: 'b' }, minute)).toEqual({ kind: 'begun', takeover: false });
     expect(store.settled()).toBe(false);
   });
@@ -251,7 +265,7 @@ describe('a Redis that says no', () => {
 
 describe('what stands in Redis', () => {
   test('are two records in one cluster slot, named by the hash alone, with one life (S-14, S-16, SES-15)', async () => {
-    const store = open();
+    const store = await opened();
     await store.writeSession(h, '{"sub":"alice"}', 43_200);
     await store.put(h, login);
     expect((await redis.command('KEYS', '*')) as string[]).toEqual(expect.arrayContaining([tokens, session]));
@@ -266,7 +280,7 @@ describe('what stands in Redis', () => {
   });
 
   test('are never given more than the rest of the absolute lifetime (S-14, SES-06)', async () => {
-    const store = open();
+    const store = await opened();
     await store.writeSession(h, '{}', 43_200);
     await store.put(h, { ...login, absoluteMs: 30_000 });
     await store.slide(h);
@@ -274,7 +288,7 @@ describe('what stands in Redis', () => {
   });
 
   test('always has an end: guards, tickets and session records too (S-14)', async () => {
-    const store = open();
+    const store = await opened();
     await store.claimOnce('tx:1', 'a', 600);
     await store.putLogoutTicket('hash', 'sealed', 60);
     await store.writeSession(h, '{}', 43_200);
@@ -288,7 +302,7 @@ describe('what stands in Redis', () => {
     const key = 'postern:sub:alice';
     const lifeMs = async () => (await redis.command('PTTL', key)) as number;
     await store.indexAdd('sub:alice', 'long', 10 * minute);
-    await store.indexAdd('sub:alice', 'short', 50);
+    await store.indexAdd('sub:alice', 'short', 500);
     expect(await lifeMs()).toBeGreaterThan(9 * minute);
     await until(async () => (await store.indexFind('sub:alice')).length === 1);
     expect(await redis.command('ZCARD', key)).toBe(2);
@@ -301,19 +315,19 @@ describe('what stands in Redis', () => {
   });
 
   test('ends at the absolute end even when somebody made it last for ever (S-23)', async () => {
-    const store = open();
-    await store.put(h, { ...login, absoluteMs: 300 });
+    const store = await opened();
+    await store.put(h, { ...login, absoluteMs: 2_000 });
     await redis.command('PERSIST', tokens);
     const { ttlMs } = (await store.load(h)) as LoadedRecord;
     expect(ttlMs).toBeGreaterThan(0);
-    expect(ttlMs).toBeLessThanOrEqual(300);
+    expect(ttlMs).toBeLessThanOrEqual(2_000);
     await until(async () => (await store.load(h)) === null);
     expect(await store.begin({ h, revision: 1, owner: 'a' }, minute)).toEqual({ kind: 'gone' });
     expect(await redis.command('EXISTS', tokens)).toBe(1);
   });
 
   test('is gone for us when an operator deletes it (SES-04)', async () => {
-    const store = open();
+    const store = await opened();
     await store.put(h, login);
     await redis.command('DEL', tokens);
     expect(await store.load(h)).toBeNull();
@@ -327,7 +341,7 @@ describe('what stands in Redis', () => {
     ['without an absolute end', ['HDEL', tokens, 'absoluteExpiresAt']],
     ['of another session', ['HSET', tokens, 'h', other]],
   ])('a record %s is unreadable, and is kept (S-17, ST-19)', async (_what, [command, ...args]) => {
-    const store = open();
+    const store = await opened();
     await store.put(h, login);
     await redis.command(command!, ...args);
     expect(await store.load(h)).toBe('unreadable');
@@ -339,7 +353,7 @@ describe('what stands in Redis', () => {
   });
 
   test('a refresh of a record of another format touches nothing (S-17, ST-19)', async () => {
-    const store = open();
+    const store = await opened();
     await store.put(h, login);
     await redis.command('HSET', tokens, 'format', '2');
     const before = await redis.command('HGETALL', tokens);
@@ -359,7 +373,7 @@ describe('what stands in Redis', () => {
 });
 
 test('what is asked at the same time goes to Redis in one write', async () => {
-  const store = open();
+  const store = await opened();
   await store.put(h, login);
   const reads = async () =>
     Number(/total_reads_processed:(\d+)/.exec(String(await redis.command('INFO', 'stats')))?.[1]);
@@ -444,15 +458,15 @@ describe('the connection', () => {
     await until(listening(2));
     wire.forget();
     await timeToFail(here.ping());
-    await until(isUp(here), 5_000);
+    await until(isUp(here));
     await until(async () => {
       await there.end(h, 'logout');
       return heard.length > 0;
-    }, 1_500);
+    });
   });
 
   test('answers what is under way before it is closed', async () => {
-    const store = open();
+    const store = await opened();
     await store.put(h, login);
     await store.load(h);
     const loading = Array.from({ length: 50 }, () => store.load(h));
@@ -462,7 +476,7 @@ describe('the connection', () => {
 
   test('that is closed leaves nothing behind, on either side', async () => {
     const before = openSockets();
-    const store = open();
+    const store = await opened();
     await store.ping();
     await until(listening(1));
     await store.close();
@@ -479,7 +493,7 @@ describe('the connection', () => {
     redis.freeze();
     const from = performance.now();
     await frozen.close();
-    expect(performance.now() - from).toBeLessThan(1_500);
+    expect(watch.betweenMs(from, performance.now())).toBeLessThan(1_500);
     await redis.stop();
     await timeToFail(stopped.ping());
     await stopped.close();

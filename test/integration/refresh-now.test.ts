@@ -7,6 +7,7 @@ import { startRealProvider } from '../support/real-provider.ts';
 import type { RealProvider } from '../support/real-provider.ts';
 import { startRedis } from '../support/redis.ts';
 import type { RedisServer } from '../support/redis.ts';
+import { until } from '../support/until.ts';
 
 let provider: RealProvider;
 let redis: RedisServer;
@@ -55,11 +56,13 @@ test('an app that asks gets new tokens and the same answer as from the session e
   const { session: later, ...same } = await whoAmI(browser);
   expect(who).toEqual(same);
   expect(Object.keys(spans).sort()).toEqual(Object.keys(later).sort());
-  expect(spans.accessTokenExpiresIn).toBeGreaterThan(290);
+  expect(spans.accessTokenExpiresIn).toBeGreaterThan(200);
 });
 
 test('within five seconds of the last one it just answers, however often it is asked', async () => {
   const browser = await signedIn();
+  // Four seconds that a slow machine may take.
+  await age(-4_000);
   const before = refreshes();
   const answers = await Promise.all(Array.from({ length: 20 }, () => refresh(browser)));
   expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 20 }, () => 200));
@@ -71,9 +74,7 @@ test('it counts as activity', async () => {
   const key = await tokensKey();
   await redis.command('PEXPIRE', key, 60_000);
   await refresh(browser);
-  let ttlMs = 0;
-  for (let look = 0; ttlMs < 1_000_000 && look < 200; look += 1) ttlMs = Number(await redis.command('PTTL', key));
-  expect(ttlMs).toBeGreaterThan(1_000_000);
+  await until(async () => Number(await redis.command('PTTL', key)) > 1_000_000);
 });
 
 test('no cookie of ours, or one we did not sign: session_required, with the way to log in (PRX-20)', async () => {

@@ -7,9 +7,12 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { PosternProcess } from '../support/postern.ts';
 import type { RealProvider, RealProviderOptions } from '../support/real-provider.ts';
 import { startRedis } from '../support/redis.ts';
+import type { RedisServer } from '../support/redis.ts';
 import { metricOf, refreshesOf, withReplicas } from '../support/replicas.ts';
 import { signIn } from '../support/signed-in.ts';
 import type { Answer, SignedIn } from '../support/signed-in.ts';
+import { startStopwatch } from '../support/stopwatch.ts';
+import { expireToken, outlastAttempt } from '../support/token-age.ts';
 import { until } from '../support/until.ts';
 
 let api: Server;
@@ -36,6 +39,7 @@ interface Scene {
   /** What it was asked for by the call that began the refresh. */
   begun: Promise<Answer | Error>;
   others: PosternProcess[];
+  redis: RedisServer;
   /** Everything that the store knows of her tokens. */
   record: () => Promise<unknown>;
 }
@@ -55,7 +59,7 @@ async function inTheMiddle(
   await withReplicas({ count, config, ...(options && { provider: options }) }, async (provider, replicas) => {
     const [refreshing, ...others] = replicas as [PosternProcess, ...PosternProcess[]];
     const alice = await signIn(refreshing, provider);
-    await alice.untilExpired();
+    await expireToken(alice, redis, replicas);
     meanwhile(provider);
     const begun = alice.call('/api/x', { on: refreshing }).catch((error: unknown) => error as Error);
     await until(() => refreshesOf(provider).length === 1);
@@ -63,12 +67,17 @@ async function inTheMiddle(
       const [key] = (await redis.command('KEYS', 'postern:*:tokens')) as string[];
       return key && redis.command('HGETALL', key);
     };
-    await claim({ alice, provider, refreshing, begun, others, record });
+    await claim({ alice, provider, refreshing, begun, others, redis, record });
   });
 }
 
 const looksAway = (provider: RealProvider): void => provider.endpoints.behaviours.token.fail('hang', 1);
-const answersSoon = (provider: RealProvider) => void (provider.endpoints.behaviours.token.delayMs = 1_000);
+const answersLate = (provider: RealProvider): void => void provider.endpoints.behaviours.token.hold();
+/** Stops the one that refreshes; the provider's answer is there when it goes on. */
+function stopBeforeAnswer({ provider, refreshing }: Scene): void {
+  refreshing.signal('SIGSTOP');
+  provider.endpoints.behaviours.token.recover();
+}
 
 /** A caller who asks again for as long as the answer is "later". */
 async function patientCall({ alice }: Scene, on: PosternProcess): Promise<Answer> {
@@ -82,7 +91,7 @@ async function patientCall({ alice }: Scene, on: PosternProcess): Promise<Answer
 
 const shareOfStorm = 333;
 /** For a thousand answers on a busy machine. */
-const servingMs = 5_000;
+const servingMs = 15_000;
 const storm = (scene: Scene, on: PosternProcess) => Array.from({ length: shareOfStorm }, () => patientCall(scene, on));
 
 async function lasting(since: number, ms: number): Promise<void> {
@@ -105,13 +114,12 @@ function spending(provider: RealProvider): number[] {
 }
 
 async function expectAliveAtNextExpiry(scene: Scene, replicas: PosternProcess[]): Promise<void> {
-  const { provider } = scene;
+  const { alice, provider, redis } = scene;
   const before = refreshesOf(provider).length;
-  await until(async () => {
-    const answers = await Promise.all(replicas.map((on) => patientCall(scene, on)));
-    expect(answers.map(({ status }) => status)).toEqual(replicas.map(() => 200));
-    return refreshesOf(provider).length > before;
-  });
+  await expireToken(alice, redis, replicas);
+  const answers = await Promise.all(replicas.map((on) => patientCall(scene, on)));
+  expect(answers.map(({ status }) => status)).toEqual(replicas.map(() => 200));
+  expect(refreshesOf(provider)).toHaveLength(before + 1);
 }
 
 test.concurrent.each([
@@ -125,11 +133,13 @@ test.concurrent.each([
       const onLost = storm(scene, refreshing).map((call) => call.catch((error: unknown) => error as Error));
       const onOthers = others.flatMap((on) => storm(scene, on));
       const since = performance.now();
+      const watch = startStopwatch();
       refreshing.signal(signal);
+      const takenOverAfter = until(() => refreshesOf(provider).length === 2, 60_000).then(() => watch.elapsedMs());
       const answers = await Promise.all(onOthers);
-      const [first, second] = refreshesOf(provider);
-      expect(second!.at - first!.at).toBeLessThan(takeoverMs);
-      expect(performance.now() - since).toBeLessThan(takeoverMs + servingMs);
+      expect(await takenOverAfter).toBeLessThan(takeoverMs);
+      expect(watch.elapsedMs()).toBeLessThan(takeoverMs + servingMs);
+      watch.stop();
       expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
       expect(new Set(answers.map(({ body }) => body)).size).toBe(1);
       expect(spending(provider)).toEqual([2]);
@@ -147,16 +157,16 @@ test.concurrent.each([
       expect(new Set(spending(provider).slice(1))).toEqual(new Set([1]));
       expect(await takeoversBy(alive)).toBe(1);
     }),
-  120_000,
+  240_000,
 );
 
 test.concurrent(
   'a replica that stood still for 40 s writes nothing over the tokens of the one that took over (TK-05, SES-19)',
   () =>
-    inTheMiddle({ replicas: 2, provider: { rotate: false } }, answersSoon, async (scene) => {
+    inTheMiddle({ replicas: 2, provider: { rotate: false } }, answersLate, async (scene) => {
       const { refreshing, begun, others, record } = scene;
       const since = performance.now();
-      refreshing.signal('SIGSTOP');
+      stopBeforeAnswer(scene);
       expect((await patientCall(scene, others[0]!)).status).toBe(200);
       expect(await takeoversBy(others)).toBe(1);
       const taken = await record();
@@ -168,16 +178,18 @@ test.concurrent(
       expect(await begun).toMatchObject({ status: 503 });
       await expectAliveAtNextExpiry(scene, [refreshing, ...others]);
     }),
-  120_000,
+  240_000,
 );
 
 test.concurrent(
   'a replica that stood still for longer than a token call may take, but not until its attempt ran out, finds the answer that came meanwhile: nothing is lost, nobody takes over (SES-19, TK-08)',
   () =>
-    inTheMiddle({ replicas: 2 }, answersSoon, async (scene) => {
-      const { provider, refreshing, others } = scene;
+    inTheMiddle({ replicas: 2 }, answersLate, async (scene) => {
+      const { alice, provider, redis, refreshing, others } = scene;
+      // However slow this machine is: what is told of here takes 22 of the 25 seconds.
+      await outlastAttempt(alice, redis, -60_000);
       const since = performance.now();
-      refreshing.signal('SIGSTOP');
+      stopBeforeAnswer(scene);
       const waiting = patientCall(scene, others[0]!);
       await lasting(since, 22_000);
       refreshing.signal('SIGCONT');
@@ -187,16 +199,16 @@ test.concurrent(
       expect(new Set(spending(provider))).toEqual(new Set([1]));
       expect(await takeoversBy([refreshing, ...others])).toBe(0);
     }),
-  120_000,
+  240_000,
 );
 
 test.concurrent(
   'a replica that stood still for 40 s after the provider had rotated costs this one session: 401 with the cookie kept, and its late tokens bring nothing back (TK-08, SES-20)',
   () =>
-    inTheMiddle({ replicas: 2 }, answersSoon, async (scene) => {
+    inTheMiddle({ replicas: 2 }, answersLate, async (scene) => {
       const { alice, provider, refreshing, others, record } = scene;
       const since = performance.now();
-      refreshing.signal('SIGSTOP');
+      stopBeforeAnswer(scene);
       const refused = await patientCall(scene, others[0]!);
       expect([refused.status, JSON.parse(refused.body)]).toMatchObject([401, { code: 'session_expired' }]);
       expect(spending(provider)).toEqual([2]);
@@ -207,5 +219,5 @@ test.concurrent(
       expect(await record()).toBeUndefined();
       expect(spending(provider)).toEqual([2]);
     }),
-  120_000,
+  240_000,
 );

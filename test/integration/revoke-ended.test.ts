@@ -201,25 +201,26 @@ test('nor is what a login or a refresh brings to a session that has ended meanwh
   const { token, userinfo } = op.endpoints.behaviours;
   op.does.idToken = { sid: 'a1' };
   op.does.tokenResponse = { expires_in: 1 };
-  userinfo.delayMs = 300;
+  userinfo.hold();
   const login = discreet.logIn(discreet.openBrowser());
   await until(() => op.endpoints.seen('userinfo').length === 1);
   await postLogoutToken(postern, op.logoutToken({ sid: 'a1' }));
+  userinfo.recover();
   expect((await login).headers['location']).toBe('/login-failed?error=login_failed');
   expect(await postern.metric('postern_logins_total{outcome="signed-in"}')).not.toContain(
     'postern_logins_total{outcome="signed-in"} 1',
   );
 
-  userinfo.recover();
   op.does.idToken = { sid: 'a2' };
   const browser = await discreet.signedInBrowser();
-  token.delayMs = 500;
+  const release = token.hold();
   await until(async () => {
     void browser.fetch('/api/x');
     await new Promise(setImmediate);
     return op.endpoints.seen('token', 'refresh_token').length === 1;
   });
   await postLogoutToken(postern, op.logoutToken({ sid: 'a2' }));
+  release();
   const signedOut = 'postern_token_refresh_total{outcome="signed-out"}';
   await until(async () => (await postern.metric(signedOut)).includes(`${signedOut} 1`));
   expect(op.endpoints.seen('revocation')).toEqual([]);

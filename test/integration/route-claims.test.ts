@@ -6,16 +6,25 @@ import { startMisbehavingProvider } from '../support/misbehaving-provider.ts';
 import type { MisbehavingProvider } from '../support/misbehaving-provider.ts';
 import { startPostern } from '../support/postern.ts';
 import type { LocalPostern } from '../support/postern.ts';
+import { startRedis } from '../support/redis.ts';
+import type { RedisServer } from '../support/redis.ts';
+import { ageTokens } from '../support/token-age.ts';
 import { until } from '../support/until.ts';
 import { RecordingUpstream } from '../support/upstream.ts';
 
 let provider: MisbehavingProvider;
 let upstream: RecordingUpstream;
+let redis: RedisServer;
 let postern: LocalPostern;
 
 beforeAll(async () => {
-  [provider, upstream] = await Promise.all([startMisbehavingProvider(), RecordingUpstream.start()]);
+  [provider, upstream, redis] = await Promise.all([
+    startMisbehavingProvider(),
+    RecordingUpstream.start(),
+    startRedis(),
+  ]);
   postern = await startPostern(provider, {
+    redis: { url: redis.url },
     routes: [
       { path: '/api', upstream: upstream.url, headers: { claims: { 'X-Roles': 'realm_access.roles' } } },
       { path: '/api/admin', upstream: upstream.url, require: { 'realm_access.roles': ['admin'] } },
@@ -33,13 +42,12 @@ afterAll(async () => {
   await postern.stop();
   await upstream.stop();
   await provider.close();
+  await redis[Symbol.asyncDispose]();
 });
 
 const withRoles = (...roles: string[]) => ({ realm_access: { roles } });
 
-/** Logged in with a token that lives for a second. */
-async function signedInBriefly(): Promise<Browser> {
-  provider.does.tokenResponse = { expires_in: 1 };
+async function signedIn(): Promise<Browser> {
   const browser = openBrowser(postern);
   await logIn(browser, { issuer: provider.issuer, visit: (url) => provider.authorize(url) });
   return browser;
@@ -47,18 +55,21 @@ async function signedInBriefly(): Promise<Browser> {
 
 const refreshes = (): number => provider.endpoints.seen('token', 'refresh_token').length;
 
-async function untilRefreshed(browser: Browser): Promise<void> {
+/** The browser's access token expires, and calls have another one. */
+async function refreshed(browser: Browser): Promise<void> {
   const before = refreshes();
+  const cookie = browser.jar.headerFor(new URL(postern.publicUrl), { isSameSite: true, isTopLevelRead: true });
+  await ageTokens({ cookie }, redis, 400_000);
   await until(async () => (await browser.fetch('/api/orders')).status === 200 && refreshes() > before);
 }
 
 test('a role that is taken away shuts the route from the next refresh on', async () => {
   provider.does.idToken = withRoles('admin', 'user');
-  const browser = await signedInBriefly();
+  const browser = await signedIn();
   expect((await browser.fetch('/api/admin/users')).status).toBe(200);
 
   provider.does.refreshedIdToken = withRoles('user');
-  await untilRefreshed(browser);
+  await refreshed(browser);
   expect((await browser.fetch('/api/admin/users')).json()).toMatchObject({ status: 403, code: 'forbidden' });
   await browser.fetch('/api/orders');
   expect(upstream.last.headers['x-roles']).toBe('user');
@@ -66,26 +77,26 @@ test('a role that is taken away shuts the route from the next refresh on', async
 
 test('a role that is given opens it', async () => {
   provider.does.idToken = withRoles('user');
-  const browser = await signedInBriefly();
+  const browser = await signedIn();
   expect((await browser.fetch('/api/admin/users')).status).toBe(403);
 
   provider.does.refreshedIdToken = withRoles('admin');
-  await untilRefreshed(browser);
+  await refreshed(browser);
   expect((await browser.fetch('/api/admin/users')).status).toBe(200);
 });
 
 test('what only userinfo said holds until the next login', async () => {
   provider.does.userinfo = withRoles('admin');
-  const browser = await signedInBriefly();
+  const browser = await signedIn();
   provider.does.userinfo = withRoles('user');
-  await untilRefreshed(browser);
+  await refreshed(browser);
   expect((await browser.fetch('/api/admin/users')).status).toBe(200);
 });
 
 test('so does everything where a refresh brings no ID token', async () => {
   provider.does.idToken = withRoles('admin');
   provider.does.refreshedIdToken = null;
-  const browser = await signedInBriefly();
-  await untilRefreshed(browser);
+  const browser = await signedIn();
+  await refreshed(browser);
   expect((await browser.fetch('/api/admin/users')).status).toBe(200);
 });

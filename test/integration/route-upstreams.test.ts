@@ -117,18 +117,18 @@ test('an upstream that asks for a certificate is shown the route’s, and no oth
 
   // A pair that does not fit, as between two writes: the former one stays in use.
   await replace('client.pem', clients[1].cert);
-  await until(() => gate.log.some((line) => line.includes('cannot be used')));
+  await until(() => gate.log.some((line) => line.includes('files_refused')));
   expect(await statusOf('/mutual')).toBe(200);
   expect(shown.at(-1)).toBe('former');
 
   await replace('client.key', clients[1].key);
-  await until(() => gate.log.some((line) => line.includes('have changed"')));
+  await until(() => gate.log.some((line) => line.includes('files_reloaded')));
   expect(await statusOf('/mutual')).toBe(200);
   expect(shown.at(-1)).toBe('next');
 
   // An authority that is taken out is believed no more.
   await replace('mutual.pem', renewed.cert);
-  await until(() => gate.log.filter((line) => line.includes('have changed"')).length >= 2);
+  await until(() => gate.log.filter((line) => line.includes('files_reloaded')).length >= 2);
   await until(async () => (await statusOf('/mutual')) === 502);
 });
 

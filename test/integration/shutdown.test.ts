@@ -13,6 +13,7 @@ import { startRedis } from '../support/redis.ts';
 import { signIn } from '../support/signed-in.ts';
 import { openSocket } from '../support/socket-client.ts';
 import { SocketUpstream } from '../support/socket-upstream.ts';
+import { startStopwatch } from '../support/stopwatch.ts';
 import { until } from '../support/until.ts';
 import { RecordingUpstream } from '../support/upstream.ts';
 
@@ -60,8 +61,8 @@ test('calls under way are answered in full, streams and sockets are closed, nobo
     await until(() => waiting.length === calls.length);
 
     postern.signal('SIGTERM');
-    await events.ended(5_000);
-    expect(await socket.ended(5_000)).toMatchObject({ code: 1012 });
+    await events.ended();
+    expect(await socket.ended()).toMatchObject({ code: 1012 });
     await until(() => ahead.closed);
     await expect(alice.call('/api/x')).rejects.toThrow();
     for (const response of waiting) response.end('to the end');
@@ -79,7 +80,7 @@ test.each([1, 2])(
   'after SIGTERM it says that it is not ready, and serves on until those in front have noticed (%i workers; ST-20)',
   async (workers) => {
     await using redis = await startRedis();
-    const postern = await startOne({ workers, redis: { url: redis.url }, shutdown: { delay: '2s' } });
+    const postern = await startOne({ workers, redis: { url: redis.url }, shutdown: { delay: '4s' } });
     try {
       const alice = await signIn(postern, provider);
       const events = await openEvents(alice, postern);
@@ -87,11 +88,11 @@ test.each([1, 2])(
       await until(async () => (await readyStatus()) === 200);
       const from = performance.now();
       postern.signal('SIGTERM');
-      await until(async () => (await readyStatus()) === 503, 1_000);
-      await until(async () => (await alice.call('/api/x')).headers['connection'] === 'close', 1_000);
+      await until(async () => (await readyStatus()) === 503);
+      await until(async () => (await alice.call('/api/x')).headers['connection'] === 'close');
       expect([(await alice.call('/api/x')).status, events.endedAt]).toEqual([200, undefined]);
       await events.ended();
-      expect(events.endedAt! - from).toBeGreaterThan(1_900);
+      expect(events.endedAt! - from).toBeGreaterThan(3_900);
       expect(await postern.exitCode).toBe(0);
     } finally {
       await postern.stop();
@@ -101,10 +102,11 @@ test.each([1, 2])(
 
 test('SIGINT, as a person at a terminal sends it, waits for nobody in front', async () => {
   const postern = await startOne({ shutdown: { delay: '1m' } });
-  const from = performance.now();
+  const watch = startStopwatch();
   postern.signal('SIGINT');
   expect(await postern.exitCode).toBe(0);
-  expect(performance.now() - from).toBeLessThan(10_000);
+  expect(watch.elapsedMs()).toBeLessThan(10_000);
+  watch.stop();
   await postern.stop();
 });
 
@@ -124,9 +126,10 @@ test('an API that never answers keeps it from ending for the grace time and no l
   const asked = api.requests.length;
   const call = alice.call('/api/x').catch(() => 'cut');
   await until(() => api.requests.length > asked);
-  const from = performance.now();
+  const watch = startStopwatch();
   await postern.stop(); // With a grace of two seconds.
-  expect(performance.now() - from).toBeLessThan(4_000);
+  expect(watch.elapsedMs()).toBeLessThan(4_000);
+  watch.stop();
   expect(await call).toBe('cut');
 });
 

@@ -1,8 +1,9 @@
-// What every store promises, run on the embedded one and on a real Redis of each kind. Nothing here knows which it is.
+// What every store promises, run on the embedded one and on a real Redis and a real Valkey of each kind. Nothing here knows which it is.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { AttemptRef, LoadedRecord, NewTokenRecord, Store, StoreMessage } from '../../src/store/store.ts';
+import { describeOn } from '../support/describe-on.ts';
 import { until } from '../support/until.ts';
-import { startRedis, type RedisServer } from '../support/redis.ts';
+import { launchRedis, redisProgram, valkeyProgram, type RedisServer, type ServerProgram } from '../support/redis.ts';
 import { startRedisCluster, type RedisCluster } from '../support/redis-cluster.ts';
 import { startSentinelGroup, type SentinelGroup } from '../support/redis-sentinel.ts';
 import {
@@ -24,22 +25,29 @@ const login: NewTokenRecord = {
 };
 const minute = 60_000;
 
-let redis: RedisServer;
-let group: SentinelGroup;
-let cluster: RedisCluster;
-beforeAll(async () => {
-  [redis, group, cluster] = await Promise.all([startRedis(), startSentinelGroup(), startRedisCluster()]);
-}, 60_000);
-afterAll(async () => {
-  for (const place of [redis, group, cluster]) await place[Symbol.asyncDispose]();
-});
+describe('the memory store', () => promises(() => Promise.resolve(openMemoryStore())));
 
-describe.each([
-  ['memory', () => Promise.resolve(openMemoryStore())],
-  ['Redis', () => openRedisStore(redis)],
-  ['Redis Sentinel', () => openSentinelStore(group)],
-  ['Redis Cluster', () => openClusterStore(cluster)],
-])('the %s store', (_name, open) => {
+for (const program of [redisProgram, valkeyProgram])
+  describeOn(`on ${program.name}`, program.absence, () => serverStores(program));
+
+function serverStores({ name, path: program }: ServerProgram): void {
+  let server: RedisServer;
+  let group: SentinelGroup;
+  let cluster: RedisCluster;
+  beforeAll(async () => {
+    const starts = [launchRedis({ program }), startSentinelGroup({ program }), startRedisCluster({ program })] as const;
+    [server, group, cluster] = await Promise.all(starts);
+  }, 180_000);
+  afterAll(async () => {
+    for (const place of [server, group, cluster]) await place[Symbol.asyncDispose]();
+  });
+
+  describe(`the ${name} store`, () => promises(() => openRedisStore(server)));
+  describe(`the ${name} Sentinel store`, () => promises(() => openSentinelStore(group)));
+  describe(`the ${name} Cluster store`, () => promises(() => openClusterStore(cluster)));
+}
+
+function promises(open: () => Promise<OpenStore>): void {
   let subject: OpenStore;
   let store: Store;
   let soon: (check: () => boolean | Promise<boolean>) => Promise<void>;
@@ -49,7 +57,7 @@ describe.each([
   beforeEach(async () => {
     subject = await open();
     store = subject.store;
-    soon = (check) => until(check, 5_000, subject.pause);
+    soon = (check) => until(check, 20_000, subject.pause);
     heard = [];
     // A node of a Cluster may pass on late what an earlier test has sent through another one.
     store.subscribe(hearing((message) => message.h === h && heard.push(message)));
@@ -96,9 +104,9 @@ describe.each([
         ttlMs: expect.any(Number),
       });
       expect(record.now - record.refreshedAt).toBeGreaterThanOrEqual(0);
-      expect(record.now - record.refreshedAt).toBeLessThan(1_000);
+      expect(record.now - record.refreshedAt).toBeLessThan(60_000);
       expect(record.ttlMs).toBeLessThanOrEqual(1_800_000);
-      expect(record.ttlMs).toBeGreaterThan(1_799_000);
+      expect(record.ttlMs).toBeGreaterThan(1_740_000);
     });
 
     test('keeps every byte of the sealed value', async () => {
@@ -137,31 +145,58 @@ describe.each([
 
   describe('a lifetime', () => {
     test.each([
-      ['idle', { idleMs: 60, absoluteMs: minute }],
-      ['absolute', { idleMs: minute, absoluteMs: 60 }],
+      ['idle', { idleMs: 1_000, absoluteMs: minute }],
+      ['absolute', { idleMs: minute, absoluteMs: 1_000 }],
     ])('that is over (%s) takes both records with it (SES-05, SES-06, S-14)', async (_which, lifetimes) => {
       await store.writeSession(h, '{"sub":"alice"}', 3_600);
       await store.put(h, { ...login, ...lifetimes });
-      expect((await loaded()).ttlMs).toBeLessThanOrEqual(60);
+      expect((await loaded()).ttlMs).toBeLessThanOrEqual(1_000);
       await soon(async () => (await store.load(h)) === null);
       await subject.pause();
       expect(await store.readSession(h)).toBeNull();
     });
 
+    test('is over with the refresh token’s, however much is done (BFF-09)', async () => {
+      await store.put(h, { ...login, refreshExpiresInMs: 1_000 });
+      await soon(async () => {
+        await store.slide(h);
+        return (await store.load(h)) === null;
+      });
+      expect(await store.begin(by('a'), minute)).toEqual({ kind: 'gone' });
+      expect(await store.commit(by('a'), { ...tokens('late'), refreshExpiresInMs: minute })).toEqual({ kind: 'gone' });
+    });
+
+    test('goes on when a refresh brings a token of a later end, and never beyond the absolute one (BFF-09)', async () => {
+      await store.put(h, { ...login, refreshExpiresInMs: 40_000 });
+      const left = async (): Promise<number> => {
+        const { absoluteExpiresAt, refreshedAt } = await loaded();
+        return absoluteExpiresAt - refreshedAt;
+      };
+      expect(await left()).toBe(40_000);
+      await store.commit(by('a'), { ...tokens('second'), refreshExpiresInMs: 70_000 });
+      expect(await left()).toBe(70_000);
+      expect((await loaded()).ttlMs).toBeGreaterThan(40_000);
+      await store.commit(by('b', 2), tokens('third'));
+      expect(await left()).toBeLessThanOrEqual(70_000);
+      await store.commit(by('c', 3), { ...tokens('fourth'), refreshExpiresInMs: 100 * login.absoluteMs });
+      expect(await left()).toBeLessThanOrEqual(login.absoluteMs);
+      expect(await left()).toBeGreaterThan(login.absoluteMs - minute);
+    });
+
     test('is renewed by activity (SES-05)', async () => {
       await store.put(h, { ...login, idleMs: 10_000 });
-      await soon(async () => (await loaded()).ttlMs < 9_990);
+      await soon(async () => (await loaded()).ttlMs < 9_000);
       await store.slide(h);
-      expect((await loaded()).ttlMs).toBeGreaterThan(9_990);
+      expect((await loaded()).ttlMs).toBeGreaterThan(9_000);
     });
 
     test('is renewed for both records (SES-05)', async () => {
       await store.writeSession(h, '{"sub":"alice"}', 3_600);
-      await store.put(h, { ...login, idleMs: 1_000 });
+      await store.put(h, { ...login, idleMs: 2_000 });
       await soon(async () => {
         await store.slide(h);
         const { now, refreshedAt } = await loaded();
-        return now - refreshedAt > 1_050;
+        return now - refreshedAt > 2_050;
       });
       expect(await store.readSession(h)).toBe('{"sub":"alice"}');
     });
@@ -203,7 +238,7 @@ describe.each([
       const answer = await store.begin(by('b'), 25_000);
       expect(answer).toEqual({ kind: 'wait', waitMs: expect.any(Number) });
       const { waitMs } = answer as { waitMs: number };
-      expect(waitMs).toBeGreaterThan(24_000);
+      expect(waitMs).toBeGreaterThan(10_000);
       expect(waitMs).toBeLessThanOrEqual(25_000);
       expect((await loaded()).attempt).toMatchObject({ owner: 'a' });
     });
@@ -284,10 +319,10 @@ describe.each([
 
     test('that failed is not begun again before its back-off is over', async () => {
       await store.begin(by('a'), minute);
-      await store.fail(by('a'), 60);
+      await store.fail(by('a'), 1_000);
       const answer = await store.begin(by('b'), minute);
       expect(answer).toEqual({ kind: 'back-off', retryInMs: expect.any(Number) });
-      expect((answer as { retryInMs: number }).retryInMs).toBeLessThanOrEqual(60);
+      expect((answer as { retryInMs: number }).retryInMs).toBeLessThanOrEqual(1_000);
       await soon(async () => (await store.begin(by('b'), minute)).kind === 'begun');
       expect(await store.begin(by('b'), minute)).toEqual({ kind: 'begun', takeover: false });
     });
@@ -562,4 +597,4 @@ describe.each([
       expect(store.settled()).toBe(true);
     });
   });
-});
+}

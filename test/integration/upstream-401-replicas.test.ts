@@ -4,6 +4,7 @@ import { startRedis } from '../support/redis.ts';
 import type { RedisServer } from '../support/redis.ts';
 import { refreshesOf, withReplicas } from '../support/replicas.ts';
 import { signIn } from '../support/signed-in.ts';
+import { ageTokens } from '../support/token-age.ts';
 import { RecordingUpstream } from '../support/upstream.ts';
 
 let redis: RedisServer;
@@ -19,12 +20,9 @@ afterAll(async () => {
 
 test('300 calls over three replicas whose token the API refuses: one refresh, and an answer for each (TK-11)', async () => {
   const config = { redis: { url: redis.url }, routes: [{ path: '/api', upstream: upstream.url }] };
-  await withReplicas({ count: 3, config, provider: { accessTokenTtlSeconds: 3_600 } }, async (provider, replicas) => {
+  await withReplicas({ count: 3, config }, async (provider, replicas) => {
     const alice = await signIn(replicas[0]!, provider);
-    const [key] = (await redis.command('KEYS', 'postern:*:tokens')) as string[];
-    // The login is a minute older than it was.
-    const refreshedAt = Number(await redis.command('HGET', key!, 'refreshedAt'));
-    await redis.command('HSET', key!, 'refreshedAt', refreshedAt - 60_000);
+    await ageTokens(alice, redis, 60_000);
 
     let revoked: string | undefined;
     upstream.answer = ({ headers }, response) => {

@@ -25,7 +25,8 @@ beforeAll(async () => {
       { path: '/maybe', upstream: upstream.url, auth: 'optional', websocket: true },
       { path: '/cookies', upstream: upstream.url, websocket: true, cookies: { request: ['a'], response: ['theme'] } },
       { path: '/quiet', upstream: upstream.url, websocket: true, activity: false },
-      { path: '/brief', upstream: upstream.url, websocket: { idleTimeout: '1s', maxAge: '2s' } },
+      { path: '/brief', upstream: upstream.url, websocket: { idleTimeout: '1s', maxAge: '1m' } },
+      { path: '/ageing', upstream: upstream.url, websocket: { idleTimeout: '1m', maxAge: '1s' } },
       { path: '/post', upstream: upstream.url, websocket: true, methods: ['POST'] },
       { path: '/slow', upstream: upstream.url, websocket: true, timeout: { headers: '1s' } },
       { path: '/nobody', upstream: 'http://127.0.0.1:9', websocket: true },
@@ -386,7 +387,7 @@ describe('the end', () => {
   test('nothing said for the route’s idle time: 1001; older than its age: 1012, however busy (PX-13)', async () => {
     const idle = await openSocket(gate, '/brief', { Cookie: cookie });
     expect(await idle.ended()).toMatchObject({ code: 1001, reason: 'idle-timeout' });
-    const busy = await openSocket(gate, '/brief', { Cookie: cookie });
+    const busy = await openSocket(gate, '/ageing', { Cookie: cookie });
     const talk = setInterval(() => busy.send('x'), 200);
     expect(await busy.ended()).toMatchObject({ code: 1012, reason: 'max-age' });
     clearInterval(talk);

@@ -13,11 +13,13 @@ import { makeCertificate } from '../support/certificate.ts';
 import { freePort } from '../support/free-port.ts';
 import { baseConfig, startPosternProcess } from '../support/postern.ts';
 import type { ConfigInput, PosternProcess } from '../support/postern.ts';
-import type { RealProvider, RealProviderOptions } from '../support/real-provider.ts';
+import type { RealProvider } from '../support/real-provider.ts';
 import { startRedis } from '../support/redis.ts';
 import type { RedisServer } from '../support/redis.ts';
 import { metricOf, refreshesOf, withReplicas } from '../support/replicas.ts';
 import { signIn } from '../support/signed-in.ts';
+import { startStopwatch } from '../support/stopwatch.ts';
+import { expireToken } from '../support/token-age.ts';
 import { until } from '../support/until.ts';
 import { RecordingUpstream } from '../support/upstream.ts';
 
@@ -38,14 +40,14 @@ afterAll(async () => {
 /** One Postern with two workers, for a claim. */
 function withWorkers(
   claim: (postern: PosternProcess, provider: RealProvider) => Promise<void>,
-  { config = {}, provider }: { config?: ConfigInput; provider?: RealProviderOptions } = {},
+  config: ConfigInput = {},
 ): Promise<void> {
   const routes = [
     { path: '/api', upstream: api.url },
     { path: '/open', upstream: api.url, auth: 'none' },
   ];
   const options = { count: 1, config: { workers: 2, redis: { url: redis.url }, routes, ...config } };
-  return withReplicas({ ...options, ...(provider && { provider }) }, (on, [postern]) => claim(postern!, on));
+  return withReplicas(options, (provider, [postern]) => claim(postern!, provider));
 }
 
 const lines = ({ output }: PosternProcess): Record<string, unknown>[] =>
@@ -68,7 +70,7 @@ async function callOnce(postern: PosternProcess, path: string): Promise<number> 
     const answer = await request(`${postern.address}${path}`, {
       headers,
       reset: true,
-      signal: AbortSignal.timeout(5_000),
+      signal: AbortSignal.timeout(10_000),
     });
     await answer.body.dump();
     return answer.statusCode;
@@ -78,22 +80,20 @@ async function callOnce(postern: PosternProcess, path: string): Promise<number> 
 }
 
 test('1,000 calls on one expired token over two workers: one token call, no failure, and both have worked (SES-18, TK-04)', async () => {
-  await withWorkers(
-    async (postern, provider) => {
-      const alice = await signIn(postern, provider);
-      await alice.untilExpired();
-      provider.endpoints.behaviours.token.delayMs = 500;
-      const answers = await Promise.all(Array.from({ length: 1000 }, () => alice.call('/api/x')));
-      expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
-      expect(refreshesOf(provider)).toHaveLength(1);
-      expect(await metricOf(postern, 'postern_token_refresh_total{outcome="refreshed"}')).toBe(1);
-      const calls = said(postern, 'request').filter(({ path }) => path === '/api/x');
-      const each = [1, 2].map((worker) => calls.filter((line) => line['worker'] === worker).length);
-      expect(Math.min(...each)).toBeGreaterThan(100);
-    },
-    { provider: { accessTokenTtlSeconds: 4, rotate: true } },
-  );
-}, 60_000);
+  await withWorkers(async (postern, provider) => {
+    const alice = await signIn(postern, provider);
+    await expireToken(alice, redis, [postern]);
+    provider.endpoints.behaviours.token.delayMs = 500;
+    const answers = await Promise.all(Array.from({ length: 1000 }, () => alice.call('/api/x')));
+    expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
+    expect(refreshesOf(provider)).toHaveLength(1);
+    expect(await metricOf(postern, 'postern_token_refresh_total{outcome="refreshed"}')).toBe(1);
+    const calls = () => said(postern, 'request').filter(({ path }) => path === '/api/x');
+    await until(() => calls().length === answers.length);
+    const each = [1, 2].map((worker) => calls().filter((line) => line['worker'] === worker).length);
+    expect(Math.min(...each)).toBeGreaterThan(100);
+  });
+}, 180_000);
 
 test('operators see one Postern: counts of all workers are added up, and a session that they end is ended in every worker', async () => {
   await withWorkers(
@@ -107,7 +107,8 @@ test('operators see one Postern: counts of all workers are added up, and a sessi
       }
       const counted =
         'http_server_request_duration_seconds_count{http_request_method="GET",http_route="/open",http_response_status_code="200"}';
-      expect(await metricOf(postern, counted)).toBe(20);
+      await until(async () => (await metricOf(postern, counted)) === 20);
+      await until(async () => (await readiness(postern)).body.status === 'ready');
       expect(await metricOf(postern, 'postern_degraded{part="workers"}')).toBe(0);
       expect(await readiness(postern)).toEqual({
         status: 200,
@@ -121,13 +122,11 @@ test('operators see one Postern: counts of all workers are added up, and a sessi
         headers: { authorization: `Bearer ${adminToken}` },
       });
       expect(ended.status).toBe(200);
-      expect(new Set((await callAll()).map(({ status }) => status))).toEqual(new Set([401]));
+      // The other worker hears of it by a message.
+      await until(async () => (await callAll()).every(({ status }) => status === 401));
       expect(await metricOf(postern, 'postern_logouts_total{reason="admin"}')).toBe(1);
     },
-    {
-      config: { operations: { listen: '127.0.0.1:0', admin: { token: adminToken } } },
-      provider: { accessTokenTtlSeconds: 600 },
-    },
+    { operations: { listen: '127.0.0.1:0', admin: { token: adminToken } } },
   );
 });
 
@@ -136,7 +135,7 @@ test('a worker that dies is replaced by one with the same configuration; the oth
     for (let call = 0; call < 20; call += 1) expect(await callOnce(postern, '/open')).toBe(200);
     const counted =
       'http_server_request_duration_seconds_count{http_request_method="GET",http_route="/open",http_response_status_code="200"}';
-    expect(await metricOf(postern, counted)).toBe(20);
+    await until(async () => (await metricOf(postern, counted)) === 20);
     const [first] = pids(postern);
     writeFileSync(postern.configFile, 'publicUrl: broken');
     process.kill(first!, 'SIGKILL');
@@ -152,7 +151,7 @@ test('a worker that dies is replaced by one with the same configuration; the oth
     await until(async () => (await readiness(postern)).body.parts.workers === 'up');
     expect(await metricOf(postern, 'postern_worker_replacements_total')).toBe(1);
     for (let call = 0; call < 4; call += 1) expect(await callOnce(postern, '/open')).toBe(200);
-    expect(await metricOf(postern, counted)).toBe(28);
+    await until(async () => (await metricOf(postern, counted)) === 28);
   });
 });
 
@@ -176,12 +175,13 @@ test('a worker that hangs holds up neither operators nor other connections', asy
     const [first] = pids(postern);
     process.kill(first!, 'SIGSTOP');
     try {
-      const asked = performance.now();
+      const watch = startStopwatch();
       expect(await readiness(postern)).toMatchObject({
         status: 200,
         body: { status: 'degraded', parts: { workers: 'down' } },
       });
-      expect(performance.now() - asked).toBeLessThan(1_000);
+      expect(watch.elapsedMs()).toBeLessThan(1_000);
+      watch.stop();
       expect(await metricOf(postern, 'postern_degraded{part="workers"}')).toBe(1);
       const statuses = await Promise.all(Array.from({ length: 10 }, () => callOnce(postern, '/open')));
       // It has been handed one before it could say that it takes no more.
@@ -191,7 +191,7 @@ test('a worker that hangs holds up neither operators nor other connections', asy
     }
     await until(async () => (await readiness(postern)).body.parts.workers === 'up');
   });
-}, 60_000);
+}, 180_000);
 
 test.each(['SIGTERM to the first process', 'SIGTERM to all of them at once, as systemd does'])(
   '%s: calls under way are finished, nobody new is let in, and it ends with 0',

@@ -48,8 +48,19 @@ export class EndpointBehaviour {
   /** Waits before every answer. */
   delayMs = 0;
   redirectTo = 'http://127.0.0.1:9/';
+  /** What every answer waits for. */
+  held: Promise<unknown> = Promise.resolve();
   #fault: Fault | undefined;
   #times = 0;
+  #release = (): void => undefined;
+
+  /** Holds every answer back until `recover()`, or until what this gives is called. */
+  hold(): () => void {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    this.held = promise;
+    this.#release = () => resolve(undefined);
+    return this.#release;
+  }
 
   /** Fails the next `times` requests, or all until `recover()`. */
   fail(fault: Fault, times = Infinity): void {
@@ -60,6 +71,7 @@ export class EndpointBehaviour {
   recover(): void {
     this.#times = 0;
     this.delayMs = 0;
+    this.#release();
   }
 
   takeFault(): Fault | undefined {
@@ -81,6 +93,7 @@ export class WatchedEndpoints {
     par: new EndpointBehaviour(),
   };
   readonly #closed = new AbortController();
+  readonly #gone = once(this.#closed.signal, 'abort');
 
   /** Requests of one endpoint, newest last; for `token` of one grant type, where given. */
   seen(endpoint: EndpointName, grantType?: string): SeenRequest[] {
@@ -108,13 +121,14 @@ export class WatchedEndpoints {
     response.once('close', () => (seen.endedAt = Date.now()));
     const behaviour = this.behaviours[endpoint];
     const fault = behaviour.takeFault();
+    await Promise.race([behaviour.held, this.#gone]);
     if (behaviour.delayMs > 0) {
       await wait(behaviour.delayMs, undefined, { signal: this.#closed.signal }).catch(() => undefined);
     }
     return fault !== undefined && misbehave(fault, request, response, behaviour.redirectTo);
   }
 
-  /** Ends every delay. */
+  /** Ends every delay, and lets go of what is held. */
   close(): void {
     this.#closed.abort();
   }

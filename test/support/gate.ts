@@ -64,6 +64,8 @@ export interface GateWorld {
   now?: () => number;
   /** What the provider does when it is asked for new tokens; without it, being asked is a defect. */
   refreshTokens?: Provider['refresh'];
+  /** `session.refreshBefore`, in ms, at each moment. */
+  refreshBeforeMs?: () => number;
 }
 
 /** Starts a gate. `overrides` are top-level keys of the configuration file. */
@@ -87,19 +89,19 @@ export async function startGate(overrides: Record<string, unknown>, world: GateW
     publicUrl,
     baseName: config.cookie.name,
     sameSite: 'strict',
-    maxAgeMs: undefined,
+    maxAgeMs: () => undefined,
     secrets: () => ['gate-secret'],
   });
   const securityHeaders = createSecurityHeaders({ https: false, strictTransportSecurity: false });
   const { sendProblem, rawProblem } = createErrorResponse({ securityHeaders, loginUrl: '/bff/login', homeUrl: '/' });
-  const { now = Date.now, refreshTokens } = world;
+  const { now = Date.now, refreshTokens, refreshBeforeMs = () => 60_000 } = world;
   const { store, faults } = createFaultyStore(now);
   const streams = createStreams({
     store,
-    limits: {
+    limits: () => ({
       events: { perSession: 32, perProcess: config.limits.streams },
       websocket: { perSession: config.limits.websocketsPerSession, perProcess: config.limits.websockets },
-    },
+    }),
     now,
     random: Math.random,
   });
@@ -108,7 +110,6 @@ export async function startGate(overrides: Record<string, unknown>, world: GateW
     seal: createTokenSeal(createKeyRing({ keys: config.session.keys.map((key) => key.reveal()), now })),
     hashOf,
     registration: config.provider,
-    lifetimes: { idleMs: 1_800_000, absoluteMs: 43_200_000 },
     nearCache: { enabled: false, maxEntries: 1 },
     onEnd: (h, reason) => streams.endAll(h, reason),
     onHeldEnd: () => undefined,
@@ -122,14 +123,14 @@ export async function startGate(overrides: Record<string, unknown>, world: GateW
     vault,
     provider: refreshTokens === undefined ? unusedProvider : ({ refresh: refreshTokens } as Provider),
     discardToken: () => undefined,
-    refreshBeforeMs: 60_000,
+    refreshBeforeMs,
     now,
     randomId: () => randomBytes(16).toString('base64url'),
     metrics,
     audit,
     log: logger,
   });
-  const connections = createUpstreamConnections({ log: logger });
+  const connections = createUpstreamConnections({ audit });
   const routes = createRouteTable(config.routes);
   const claimNames = claimFieldsOf(routes.routes);
   const lane = createApiLane({
@@ -219,7 +220,7 @@ export async function startGate(overrides: Record<string, unknown>, world: GateW
     cookieName: cookie.name,
     async signIn(claims = {}) {
       const sessionId = randomBytes(32).toString('base64url');
-      await vault.put(sessionId, {
+      const tokens = {
         accessToken,
         refreshToken: 'TOKCANARY-refresh',
         idToken,
@@ -227,7 +228,8 @@ export async function startGate(overrides: Record<string, unknown>, world: GateW
         scope: 'openid',
         expiresInMs: 3_600_000,
         refreshExpiresInMs: undefined,
-      });
+      };
+      await vault.put(sessionId, tokens, { idleMs: 1_800_000, absoluteMs: 43_200_000 });
       return `${cookie.name}=${cookie.valueFor(sessionId)}`;
     },
     async refresh(cookieHeader) {

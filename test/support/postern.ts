@@ -19,6 +19,7 @@ import { followKeyFiles } from '../../src/tokens/key-files.ts';
 import { createKeyRing } from '../../src/tokens/key-ring.ts';
 import type { KeyRing } from '../../src/tokens/key-ring.ts';
 import { freePort } from './free-port.ts';
+import { until } from './until.ts';
 
 /** The configuration file as an object; what a test leaves out is as in `baseConfig`. */
 export type ConfigInput = Record<string, unknown>;
@@ -97,8 +98,8 @@ export async function startPostern(
   const logger = createLogger(config.log, { write: (line: string) => void log.push(line) });
   const metrics = createMetrics();
   const ring = createKeyRing({ keys: config.session.keys.map((key) => key.reveal()), now: keyClock });
-  const keyFiles = followKeyFiles({ config, ring, metrics, log: logger });
   const parts = createParts({ config, ring, log: logger, metrics });
+  const keyFiles = followKeyFiles({ config, ring, metrics, audit: parts.audit });
   const server = await startServer({
     generation: createGeneration(config, parts),
     parts,
@@ -107,6 +108,7 @@ export async function startPostern(
     metrics,
     monotonicNow: () => performance.now(),
   });
+  if (config.redis !== undefined) await storeIsUp(() => parts.states().store === 'up');
   return {
     publicUrl: config.publicUrl,
     address: server.publicAddress,
@@ -126,6 +128,16 @@ export async function startPostern(
   };
 }
 
+/** A slow machine may take longer to connect than the first caller waits for it. A store that is not there is not waited for. */
+async function storeIsUp(look: () => boolean | Promise<boolean>): Promise<void> {
+  await until(look, 2_000).catch(() => undefined);
+}
+
+async function isStoreUp(operationsUrl: string): Promise<boolean> {
+  const { parts } = (await (await fetch(`${operationsUrl}/readyz`)).json()) as { parts: Record<string, string> };
+  return parts['store'] === 'up';
+}
+
 /** A Postern in a process of its own, as `postern serve` starts it. */
 export interface PosternProcess extends Postern {
   pid: number;
@@ -139,13 +151,21 @@ export interface PosternProcess extends Postern {
   exitCode: Promise<number | null>;
 }
 
-/** Starts a process and waits until it listens. `input` is the whole configuration: see `baseConfig`; `nodeOptions` are Node's own, such as `--import`. */
-export async function startPosternProcess(input: ConfigInput, nodeOptions: string[] = []): Promise<PosternProcess> {
+/**
+ * Starts a process and waits until it listens. `input` is the whole configuration: see `baseConfig`; `nodeOptions` are Node's own, such as `--import`;
+ * `environment` is added to this process's.
+ */
+export async function startPosternProcess(
+  input: ConfigInput,
+  nodeOptions: string[] = [],
+  environment: Record<string, string> = {},
+): Promise<PosternProcess> {
   const directory = await mkdtemp(join(tmpdir(), 'postern-test-'));
   const file = join(directory, 'postern.yaml');
   await writeFile(file, JSON.stringify(input)); // JSON is YAML.
   const child = spawn(process.execPath, [...nodeOptions, 'src/main.ts', 'serve', '--config', file], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...environment },
   });
   const output: string[] = [];
   const { promise, resolve, reject } = Promise.withResolvers<{ listen: string; operations: string }>();
@@ -159,6 +179,7 @@ export async function startPosternProcess(input: ConfigInput, nodeOptions: strin
   void exited.then(() => reject(new Error(`Postern ended before it listened:\n${output.join('\n')}`)));
   promise.catch(() => undefined);
   const { listen, operations } = await promise;
+  if (input['redis'] !== undefined) await storeIsUp(() => isStoreUp(operations));
   return {
     publicUrl: String(input['publicUrl']),
     address: listen,

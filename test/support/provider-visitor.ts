@@ -1,8 +1,10 @@
 // A person at the provider's own pages, without a browser: follows redirects, fills in forms, keeps the provider's cookies.
 
 export interface VisitOptions {
-  /** Who logs in; the password is `<user>-password`. */
+  /** Who logs in. */
   user?: string;
+  /** `<user>-password` unless given. */
+  password?: string;
   /** The provider's cookies, kept between visits for single sign-on. A fresh visitor unless given. */
   cookies?: Map<string, string>;
   /** Presses the button that says no, on the consent page. */
@@ -16,6 +18,7 @@ export interface VisitOptions {
  */
 export async function visitProvider(start: string | URL, options: VisitOptions = {}): Promise<URL> {
   const { user = 'alice', cookies = new Map<string, string>(), deny = false } = options;
+  const { password = `${user}-password` } = options;
   const { origin } = new URL(start);
   let url = new URL(start);
   let body: URLSearchParams | undefined;
@@ -42,7 +45,7 @@ export async function visitProvider(start: string | URL, options: VisitOptions =
     body = form.fields;
     if (body.has('username')) {
       body.set('username', user);
-      body.set('password', `${user}-password`);
+      body.set('password', password);
     }
     if (deny && body.has('decision')) body.set('decision', 'deny');
   }
@@ -61,9 +64,14 @@ function readForm(page: string): { action: string; fields: URLSearchParams } | u
   const action = /<form[^>]*\saction="([^"]+)"/.exec(page)?.[1];
   if (action === undefined) return undefined;
   const fields = new URLSearchParams();
+  let isPressed = false;
   for (const [tag] of page.matchAll(/<(?:input|button)\b[^>]*>/g)) {
     const name = /\sname="([^"]+)"/.exec(tag)?.[1];
-    if (name !== undefined && !fields.has(name)) fields.set(name, /\svalue="([^"]*)"/.exec(tag)?.[1] ?? '');
+    if (name === undefined || fields.has(name)) continue;
+    // One button sends a form: the first, as the Enter key does.
+    const isButton = /^<button|\stype="submit"/.test(tag);
+    if (!isButton || !isPressed) fields.set(name, /\svalue="([^"]*)"/.exec(tag)?.[1] ?? '');
+    isPressed ||= isButton;
   }
   return { action: action.replaceAll('&amp;', '&'), fields };
 }

@@ -67,12 +67,14 @@ const signingKey = generateKeyPair('RS256', { extractable: true }).then(async ({
  *
  * Tests usually need: `issuer`, `clientId`, `clientSecret`; `allowRedirectUri(uri)` once Postern's port is known; `visit(url, { user })`,
  * which logs in at an authorization URL (or confirms a logout) and gives the URL that the browser would be sent back to;
- * `endpoints.seen('token', 'refresh_token')`, what the provider saw; `endpoints.behaviours.token.delayMs` and `.fail(fault, times)`;
+ * `endpoints.seen('token', 'refresh_token')`, what the provider saw; `endpoints.behaviours.token.delayMs`, `.hold()` and `.fail(fault, times)`;
+ * `lifetime.accessTokenSeconds`, which may be another one at a refresh than at the login;
  * `forgetGrants()`, after which every refresh token is `invalid_grant`; `goAway()` and `comeBack()`, connections refused for a while; `close()`.
  */
 export async function startRealProvider(options: RealProviderOptions = {}) {
   const { host = '127.0.0.1', clientId = 'postern', clientSecret = 'postern-secret', tls } = options;
   const endpoints = new WatchedEndpoints();
+  const lifetime = { accessTokenSeconds: options.accessTokenTtlSeconds ?? 300 };
   const redirectUris = [...(options.redirectUris ?? ['http://localhost/bff/callback'])];
   const postLogoutRedirectUris = [...(options.postLogoutRedirectUris ?? ['http://localhost/bff/logout/callback'])];
   const clientAuth = options.clientAuth === 'post' ? 'client_secret_post' : 'client_secret_basic';
@@ -104,7 +106,7 @@ export async function startRealProvider(options: RealProviderOptions = {}) {
   const { port } = server.address() as AddressInfo;
   const issuer = `${tls === undefined ? 'http' : 'https'}://${host}:${port}`;
 
-  const provider = new Provider(issuer, await configurationOf(options, storage.Adapter));
+  const provider = new Provider(issuer, await configurationOf(options, lifetime, storage.Adapter));
   const oidc = provider.callback();
   listener = (request, response) => {
     void (async () => {
@@ -123,6 +125,8 @@ export async function startRealProvider(options: RealProviderOptions = {}) {
     clientId,
     clientSecret: clientSecret ?? undefined,
     endpoints,
+    /** Of the access tokens that are issued from now on. */
+    lifetime,
     allowRedirectUri: (uri: string) => void redirectUris.push(uri),
     allowPostLogoutRedirectUri: (uri: string) => void postLogoutRedirectUris.push(uri),
     visit: (url: string | URL, visit?: VisitOptions) => visitProvider(url, visit),
@@ -147,8 +151,12 @@ export async function startRealProvider(options: RealProviderOptions = {}) {
   };
 }
 
-async function configurationOf(options: RealProviderOptions, adapter: unknown): Promise<Record<string, unknown>> {
-  const { audience, accessTokenTtlSeconds = 300, rotate = true, par = 'off' } = options;
+async function configurationOf(
+  options: RealProviderOptions,
+  lifetime: { accessTokenSeconds: number },
+  adapter: unknown,
+): Promise<Record<string, unknown>> {
+  const { audience, rotate = true, par = 'off' } = options;
   const day = 86_400;
   return {
     adapter,
@@ -162,7 +170,7 @@ async function configurationOf(options: RealProviderOptions, adapter: unknown): 
     expiresWithSession: () => false,
     pkce: { required: () => true },
     ttl: {
-      AccessToken: accessTokenTtlSeconds,
+      AccessToken: () => lifetime.accessTokenSeconds,
       AuthorizationCode: 60,
       IdToken: 3600,
       RefreshToken: day,
@@ -204,7 +212,7 @@ async function configurationOf(options: RealProviderOptions, adapter: unknown): 
           scope: 'openid profile email',
           audience,
           accessTokenFormat: 'jwt',
-          accessTokenTTL: accessTokenTtlSeconds,
+          accessTokenTTL: lifetime.accessTokenSeconds,
         }),
       },
     },

@@ -1,5 +1,5 @@
 // A Redis Cluster on loopback: three masters, and a replica of each that takes its place when it is lost.
-import { startRedis, type RedisServer } from './redis.ts';
+import { launchRedis, type RedisLaunch, type RedisServer } from './redis.ts';
 import { until } from './until.ts';
 
 export interface RedisCluster extends AsyncDisposable {
@@ -18,7 +18,10 @@ const slots = 16_384;
 const masters = 3;
 
 /** `flags` go to every server. */
-export async function startRedisCluster(...flags: string[]): Promise<RedisCluster> {
+export async function startRedisCluster({
+  program,
+  flags = [],
+}: Pick<RedisLaunch, 'program' | 'flags'> = {}): Promise<RedisCluster> {
   const clusterFlags = [
     '--cluster-enabled',
     'yes',
@@ -27,9 +30,10 @@ export async function startRedisCluster(...flags: string[]): Promise<RedisCluste
     '--cluster-replica-validity-factor',
     '0',
   ];
+  const allFlags = [...clusterFlags, '--repl-diskless-sync-delay', '0', ...flags];
   const servers: RedisServer[] = [];
   for (let index = 0; index < 2 * masters; index += 1) {
-    servers.push(await startRedis(...clusterFlags, '--repl-diskless-sync-delay', '0', ...flags));
+    servers.push(await launchRedis({ program, flags: allFlags }));
   }
   const first = servers[0]!;
   for (const [index, server] of servers.entries()) {

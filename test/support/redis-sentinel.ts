@@ -2,7 +2,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { launchRedis, startRedis, type RedisServer } from './redis.ts';
+import { launchRedis, type RedisLaunch, type RedisServer } from './redis.ts';
 import { until } from './until.ts';
 
 export interface SentinelGroup extends AsyncDisposable {
@@ -20,10 +20,13 @@ export interface SentinelGroup extends AsyncDisposable {
 const downAfterMs = 500;
 
 /** `flags` go to both servers. */
-export async function startSentinelGroup(...flags: string[]): Promise<SentinelGroup> {
+export async function startSentinelGroup({
+  program,
+  flags = [],
+}: Pick<RedisLaunch, 'program' | 'flags'> = {}): Promise<SentinelGroup> {
   const name = 'postern-test';
-  const first = await startRedis(...flags);
-  const second = await startRedis(...flags, '--replicaof', `127.0.0.1 ${first.port}`);
+  const first = await launchRedis({ program, flags });
+  const second = await launchRedis({ program, flags: [...flags, '--replicaof', `127.0.0.1 ${first.port}`] });
   const servers = [first, second];
   await until(async () => String(await second.command('INFO', 'replication')).includes('master_link_status:up'));
 
@@ -37,7 +40,7 @@ export async function startSentinelGroup(...flags: string[]): Promise<SentinelGr
       `sentinel failover-timeout ${name} 5000`,
     ];
     await writeFile(file, `${lines.join('\n')}\n`);
-    sentinels.push(await launchRedis({ mode: [file, '--sentinel'], readyLine: '+monitor' }));
+    sentinels.push(await launchRedis({ program, mode: [file, '--sentinel'], readyLine: '+monitor' }));
   }
   const info = () => Promise.all(sentinels.map((sentinel) => sentinel.command('INFO', 'sentinel')));
   await until(async () => (await info()).every((text) => /slaves=1,sentinels=3/.test(String(text))));

@@ -1,4 +1,4 @@
-// A real redis-server for a test: on a free port, in a directory of its own, without persistence. It can be stopped, frozen and started again.
+// A real redis-server for a test, or Valkey's: on a free port, in a directory of its own, without persistence. It can be stopped, frozen and started again.
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -8,6 +8,7 @@ import type { Readable } from 'node:stream';
 import type { ConnectionOptions } from 'node:tls';
 import { Redis } from 'ioredis';
 import { needRedis } from '../../scripts/machine.js';
+import { findValkey } from '../../scripts/optional-programs.js';
 import { freePort } from './free-port.ts';
 
 export interface RedisServer {
@@ -27,12 +28,31 @@ export interface RedisServer {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** A program that speaks Redis's protocol. */
+export interface ServerProgram {
+  name: string;
+  path: string | undefined;
+  /** Why there is none on this machine. */
+  absence?: string | undefined;
+}
+
+const valkeyPath = findValkey();
+
+export const redisProgram: ServerProgram = { name: 'Redis', path: 'redis-server' };
+export const valkeyProgram: ServerProgram = {
+  name: 'Valkey',
+  path: valkeyPath,
+  absence: valkeyPath === undefined ? 'there is no valkey-server here' : undefined,
+};
+
 /** Starts a redis-server and waits until it answers. `flags` are redis-server's own, such as `--maxmemory 1mb`. */
 export function startRedis(...flags: string[]): Promise<RedisServer> {
   return launchRedis({ flags });
 }
 
 export interface RedisLaunch {
+  /** redis-server unless it is another program. */
+  program?: string | undefined;
   flags?: string[];
   /** What stands before all flags: a configuration file, and the mode that it is for. */
   mode?: string[];
@@ -44,7 +64,7 @@ export interface RedisLaunch {
 
 /** Starts a redis-server that is not an ordinary one. */
 export async function launchRedis(launch: RedisLaunch): Promise<RedisServer> {
-  const { flags = [], mode = [], readyLine = 'Ready to accept connections', tls } = launch;
+  const { program = 'redis-server', flags = [], mode = [], readyLine = 'Ready to accept connections', tls } = launch;
   needRedis();
   const directory = await mkdtemp(join(tmpdir(), 'postern-redis-'));
   const port = await freePort();
@@ -65,7 +85,7 @@ export async function launchRedis(launch: RedisLaunch): Promise<RedisServer> {
       '--appendonly',
       'no',
     ];
-    server = spawn('redis-server', [...mode, ...place, ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
+    server = spawn(program, [...mode, ...place, ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
     await printed(server, readyLine);
   }
 
@@ -103,7 +123,7 @@ export async function launchRedis(launch: RedisLaunch): Promise<RedisServer> {
   };
 }
 
-/** Resolves at redis-server's own line that it takes connections. */
+/** Resolves at the server's own line that it takes connections. */
 async function printed(server: ChildProcessByStdio<null, Readable, null>, line: string): Promise<void> {
   let output = '';
   for await (const chunk of server.stdout.iterator({ destroyOnReturn: false })) {
@@ -112,5 +132,5 @@ async function printed(server: ChildProcessByStdio<null, Readable, null>, line: 
     server.stdout.resume();
     return;
   }
-  throw new Error(`redis-server did not start:\n${output}`);
+  throw new Error(`${server.spawnfile} did not start:\n${output}`);
 }

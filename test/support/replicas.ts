@@ -12,12 +12,12 @@ export interface ReplicasOptions {
   provider?: RealProviderOptions;
 }
 
-/** Starts a provider and `count` processes for a claim, and ends them after it. Access tokens live for 4 s unless said otherwise. */
+/** Starts a provider and `count` processes for a claim, and ends them after it. */
 export async function withReplicas(
   { count, config, provider: providerOptions }: ReplicasOptions,
   claim: (provider: RealProvider, replicas: PosternProcess[]) => Promise<void>,
 ): Promise<void> {
-  const provider = await startRealProvider({ accessTokenTtlSeconds: 4, ...providerOptions });
+  const provider = await startRealProvider(providerOptions);
   const shared = baseConfig(await freePort(), provider, config);
   register(provider, String(shared['publicUrl']));
   const replicas: PosternProcess[] = [];

@@ -69,7 +69,7 @@ export async function startSecureShop(): Promise<SecureShop> {
     async newBrowser() {
       // The browser does not know the certificate. Postern does, and checks it.
       const browser = await chromium.newContext({ ignoreHTTPSErrors: true });
-      browser.setDefaultTimeout(10_000);
+      browser.setDefaultTimeout(60_000);
       return browser;
     },
     async stop() {

@@ -17,6 +17,8 @@ export interface Answer {
 export interface SignedIn {
   /** The Cookie header. */
   cookie: string;
+  /** The field that set the cookie, attributes included. */
+  setCookie: string;
   /** Waits, in the provider's and Postern's real time, until the access token has expired. */
   untilExpired(): Promise<void>;
   /** A call from our own page. */
@@ -52,14 +54,18 @@ export async function signIn(postern: Postern, provider: Visitable, user = 'alic
   });
   const text = await callback.body.text();
   if (callback.statusCode !== 303) throw new Error(`The callback answered ${callback.statusCode}: ${text}`);
-  const cookie = cookiesOf(callback.headers['set-cookie']).find((pair) => /=s(:|%3A)/.test(pair));
-  if (cookie === undefined) throw new Error('The callback set no session cookie');
+  const setCookie = [callback.headers['set-cookie'] ?? []].flat().find((field) => /=s(:|%3A)/.test(field));
+  if (setCookie === undefined) throw new Error('The callback set no session cookie');
+  const [cookie = ''] = cookiesOf(setCookie);
   const signedIn: SignedIn = {
     cookie,
+    setCookie,
     async untilExpired() {
-      await until(async () => accessTokenExpiresIn((await signedIn.call('/bff/session')).body) === 0);
+      // However short its life was in the end: a token of less than two seconds is not refreshed.
+      const oldEnough = performance.now() + 2_000;
+      await until(async () => accessTokenExpiresIn((await signedIn.call('/bff/session')).body) === 0, 40_000);
       // Whole seconds are told, rounded down: the last one may still be running.
-      const end = performance.now() + 1000;
+      const end = Math.max(performance.now() + 1_000, oldEnough);
       await until(() => performance.now() >= end);
     },
     async call(path, { method = 'GET', on = postern, signal, headers = {} } = {}) {
@@ -81,7 +87,8 @@ export async function signIn(postern: Postern, provider: Visitable, user = 'alic
   return signedIn;
 }
 
-function accessTokenExpiresIn(body: string): number | undefined {
+/** What an answer of `/bff/session` says of the access token: whole seconds that are left. */
+export function accessTokenExpiresIn(body: string): number | undefined {
   return (JSON.parse(body) as { session?: { accessTokenExpiresIn?: number } }).session?.accessTokenExpiresIn;
 }
 

@@ -82,12 +82,17 @@ export class SocketUpstream {
       socket.on('close', () => this.#connections.delete(socket));
     });
     this.#server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-      this.handshakes.push(request);
-      socket.on('end', () => socket.end());
-      socket.resume();
-      if (this.answer === undefined) this.#accept(request, socket, head);
-      else this.answer(request, socket);
+      this.take(request, socket, head);
     });
+  }
+
+  /** A handshake that arrived here, or at another server that hands it over. */
+  take(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    this.handshakes.push(request);
+    socket.on('end', () => socket.end());
+    socket.resume();
+    if (this.answer === undefined) this.#accept(request, socket, head);
+    else this.answer(request, socket);
   }
 
   /** With a certificate it speaks TLS. */

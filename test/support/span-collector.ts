@@ -13,6 +13,8 @@ export interface ReceivedSpan {
   /** 1 internal, 2 server, 3 client. */
   kind: number;
   attributes: Record<string, unknown>;
+  /** What its process says of itself. */
+  resource: Record<string, unknown>;
 }
 
 export interface SpanCollector {
@@ -24,15 +26,17 @@ export interface SpanCollector {
   stop(): Promise<void>;
 }
 
+type Attributes = { key: string; value: Record<string, unknown> }[];
+
 interface Export {
   resourceSpans: {
-    scopeSpans: {
-      spans: (Omit<ReceivedSpan, 'attributes'> & {
-        attributes?: { key: string; value: Record<string, unknown> }[];
-      })[];
-    }[];
+    resource?: { attributes?: Attributes };
+    scopeSpans: { spans: (Omit<ReceivedSpan, 'attributes' | 'resource'> & { attributes?: Attributes })[] }[];
   }[];
 }
+
+const valuesOf = (attributes: Attributes = []): Record<string, unknown> =>
+  Object.fromEntries(attributes.map(({ key, value }) => [key, Object.values(value)[0]]));
 
 export async function startSpanCollector(): Promise<SpanCollector> {
   const spans: ReceivedSpan[] = [];
@@ -41,10 +45,9 @@ export async function startSpanCollector(): Promise<SpanCollector> {
     void text(request).then((body) => {
       received.push(JSON.stringify(request.headers), body);
       const { resourceSpans } = JSON.parse(body) as Export;
-      for (const span of resourceSpans.flatMap(({ scopeSpans }) => scopeSpans).flatMap((scope) => scope.spans)) {
-        const attributes = (span.attributes ?? []).map(({ key, value }) => [key, Object.values(value)[0]]);
-        spans.push({ ...span, attributes: Object.fromEntries(attributes) as Record<string, unknown> });
-      }
+      for (const { resource, scopeSpans } of resourceSpans)
+        for (const span of scopeSpans.flatMap((scope) => scope.spans))
+          spans.push({ ...span, attributes: valuesOf(span.attributes), resource: valuesOf(resource?.attributes) });
       response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
     });
   });

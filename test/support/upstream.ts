@@ -72,6 +72,11 @@ export class RecordingUpstream {
     this.answerEarly = false;
   }
 
+  /** Gives WebSocket handshakes to `take`; without it they are requests like others. */
+  onUpgrade(take: (request: IncomingMessage, socket: Socket, head: Buffer) => void): void {
+    this.#server.on('upgrade', take);
+  }
+
   openConnections(): Promise<number> {
     return new Promise((resolve) => this.#server.getConnections((_, count) => resolve(count)));
   }

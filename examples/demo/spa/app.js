@@ -16,6 +16,8 @@ async function showSession() {
   if (outcome.kind === 'unavailable')
     return tell(`The session cannot be read at the moment. Trying again helps, logging in does not.`);
   const { session } = outcome;
+  // Another tab has logged out while this one was open: what was typed here stays.
+  if (!session.authenticated && !byId('signed-in').hidden) return offerLogin({ loginUrl: '/bff/login?returnTo=/' });
   byId('signed-out').hidden = session.authenticated;
   byId('signed-in').hidden = !session.authenticated;
   byId('who').hidden = !session.authenticated;
@@ -29,6 +31,7 @@ async function showSession() {
   const leftMs = ((session.session.accessTokenExpiresIn ?? 0) + 1) * 1000;
   expiresAt = performance.now() + leftMs;
   lifetimeMs = Math.max(lifetimeMs, leftMs);
+  byId('ring').hidden = false;
   showCountdown();
   showHoldings();
 }
@@ -121,12 +124,22 @@ function showOrders(orders) {
 
 // The page stays as it is, what was typed included: only the person decides when to leave it for the login.
 function offerLogin({ code, loginUrl }) {
+  showNobody();
   const link = document.createElement('a');
   link.href = loginUrl;
   link.textContent = 'Log in again';
   link.addEventListener('click', () => sessionStorage.setItem(draftKey, byId('order-text').value));
   const reason = code === 'session_expired' ? 'Your session has ended.' : 'You are not logged in any more.';
   tell(`${reason} Nothing you typed is lost. `, link);
+}
+
+function showNobody() {
+  expiresAt = undefined;
+  byId('who').hidden = true;
+  byId('ring').hidden = true;
+  byId('token-state').textContent = 'no session';
+  byId('token-hint').textContent = 'its tokens are gone with it';
+  byId('session').textContent = JSON.stringify({ authenticated: false }, null, 2);
 }
 
 /** Shows a message above everything else; without content it goes away. */

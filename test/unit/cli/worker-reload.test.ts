@@ -1,6 +1,7 @@
 // A worker that could not take a configuration over goes on trying.
 import { afterEach, expect, jest, test } from '@jest/globals';
 import { createWorkerReloads } from '../../../src/cli/worker-reload.ts';
+import { createAudit } from '../../../src/telemetry/audit.ts';
 import { createLogger } from '../../../src/telemetry/log.ts';
 
 const retryMs = 30_000;
@@ -17,7 +18,7 @@ function start() {
       return problems;
     },
     retryMs,
-    log,
+    audit: createAudit({ log, handleOf: (h) => h }),
   });
   return { reloads, tried, said, meets: (given: string[]) => void (problems = given) };
 }

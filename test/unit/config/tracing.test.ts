@@ -23,5 +23,12 @@ test.each([
   ['unheard_of', '0.1', { ratio: 1, isParentBased: true }],
 ])('the sampler %s with %s is understood as OpenTelemetry specifies', (sampler, argument, settings) => {
   const env = { ...endpoint, OTEL_TRACES_SAMPLER: sampler, OTEL_TRACES_SAMPLER_ARG: argument };
-  expect(tracingSettings(env)).toEqual(settings);
+  expect(tracingSettings(env)).toMatchObject(settings);
+});
+
+test('a collector is waited for shortly, unless a variable of OpenTelemetry’s says how long', () => {
+  expect(tracingSettings(endpoint)?.timeoutMs).toBe(3_000);
+  expect(tracingSettings({ ...endpoint, OTEL_EXPORTER_OTLP_TIMEOUT: '9000' })?.timeoutMs).toBeUndefined();
+  expect(tracingSettings({ ...endpoint, OTEL_EXPORTER_OTLP_TRACES_TIMEOUT: '9000' })?.timeoutMs).toBeUndefined();
+  expect(tracingSettings({ ...endpoint, OTEL_EXPORTER_OTLP_TIMEOUT: 'long' })?.timeoutMs).toBe(3_000);
 });

@@ -53,7 +53,7 @@ test.each([
     'stepUp.acrValues[0]: must be an acr value: one word of at most 128 printable ASCII characters, without spaces, not "a b"',
   ],
   ['require: { roles: [] }', 'require.roles: must be a list with at least one entry, not an empty list'],
-  ['require: { roles: admin }', 'require.roles: must be a list such as [a, b], not "admin"'],
+  ['require: { roles: admin }', 'require.roles: must be a list: [a, b], or a line "- a" for each entry, not "admin"'],
   ['require: [admin]', 'require: must be a section, not a list'],
   [
     'stripPath: true, rewrite: /v2',
@@ -146,10 +146,20 @@ test.each(['unix:run/app.sock', 'unix:/', 'unix://run?x', 'unix:/run/app.sock:/v
 
 test('TLS settings that would not be used, or could not, are refused (RT-18)', () => {
   const [orders, other] = [makeCertificate(['orders']), makeCertificate(['other'])];
-  const files = { '/ca.pem': orders.cert, '/orders.pem': orders.cert, '/other.key': other.key, '/none.pem': 'x' };
+  const cutOff = `${orders.cert}\n${other.cert.slice(0, 200)}`;
+  const files = {
+    '/ca.pem': orders.cert,
+    '/cut-off.pem': cutOff,
+    '/orders.pem': orders.cert,
+    '/other.key': other.key,
+    '/none.pem': 'x',
+  };
   expect(saidOf('tls: { ca: { file: /ca.pem } }', { files })).toEqual([]);
   expect(saidOf('tls: { ca: { file: /none.pem } }', { files })).toEqual([
     'tls.ca.file: /none.pem holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)',
+  ]);
+  expect(saidOf('tls: { ca: { file: /cut-off.pem } }', { files })).toEqual([
+    'tls: its files cannot be used: the authority’s certificate is missing, cut off or damaged',
   ]);
   expect(saidOf('tls: { cert: { file: /orders.pem } }', { files })).toEqual([
     'tls.cert: needs routes[0].tls.key beside it: a client certificate is both',

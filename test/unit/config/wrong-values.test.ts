@@ -48,7 +48,9 @@ provider:
   scopes: openid profile
 `),
     ),
-  ).toEqual(['postern.yaml:5:11 provider.scopes: must be a list such as [a, b], not "openid profile"']);
+  ).toEqual([
+    'postern.yaml:5:11 provider.scopes: must be a list: [a, b], or a line "- a" for each entry, not "openid profile"',
+  ]);
 });
 
 test('yes is text in YAML 1.2, and no switch', () => {
@@ -57,42 +59,24 @@ test('yes is text in YAML 1.2, and no switch', () => {
   ]);
 });
 
-test('a secret that is not in the environment is named, and so is an empty one (SEC-01)', () => {
-  expect(complaintsAbout(rightSave(''), { env: { CLIENT_SECRET: undefined, SESSION_KEY: '' } })).toEqual([
-    'postern.yaml:5:17 provider.clientSecret: the environment variable CLIENT_SECRET is not set',
-    'postern.yaml:6:19 session.keys[0]: the environment variable SESSION_KEY is empty',
-  ]);
-});
-
-test('a secret whose file is missing or empty is named (SEC-01)', () => {
+test('the address of the metadata is not the issuer', () => {
   expect(
     complaintsAbout(
       rightSave(`
-session: { keys: [{ file: secrets/key }] }
-redis: { url: { file: /run/secrets/redis } }
-`),
-      { files: { '/run/secrets/redis': '\n' } },
-    ),
-  ).toEqual([
-    'postern.yaml:1:19 session.keys[0]: the file /etc/postern/secrets/key cannot be read: there is no such file',
-    'postern.yaml:2:15 redis.url: the file /run/secrets/redis is empty',
-  ]);
-});
-
-test('a misspelt form of a secret gets a hint', () => {
-  expect(
-    complaintsAbout(
-      rightSave(`
-redis: { url: { environment: REDIS_URL } }
 provider:
-  issuer: https://id.example.com
+  issuer: https://id.example.com/realms/shop/.well-known/openid-configuration
   clientId: shop
-  clientSecret: { fiel: /run/secrets/client }
+  clientSecret: { env: CLIENT_SECRET }
 `),
     ),
   ).toEqual([
-    'postern.yaml:1:15 redis.url: must be { file: /path } or { env: NAME }, or less well the secret itself as text',
-    'postern.yaml:5:17 provider.clientSecret: must be { file: /path } or { env: NAME }, or less well the secret itself as text; did you mean "file"?',
+    'postern.yaml:2:11 provider.issuer: is the address of the metadata; the issuer is what "issuer" says in there, most likely "https://id.example.com/realms/shop"',
+  ]);
+});
+
+test('a path with a wildcard is told that it needs none', () => {
+  expect(complaintsAbout(rightSave('routes: [{ path: /api/*, upstream: http://orders:8080 }]'))).toEqual([
+    'postern.yaml:1:18 routes[0].path: must be a path such as /api or /api/orders, of letters, digits and - . _ ~, without a slash at its end, not "/api/*"; leave the * out, all that is below a path belongs to it',
   ]);
 });
 

@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import { parse } from 'yaml';
 import { complaintsAbout, rightSave } from '../../support/config-text.ts';
 
 test('a list at the top is no configuration', () => {
@@ -16,13 +17,69 @@ provider:
   ).toEqual(['postern.yaml:2:1: a tab is used for indentation; YAML allows spaces only']);
 });
 
-test('a quote that is never closed is said to be missing', () => {
+test('a quote that is never closed is shown where it begins', () => {
   expect(
     complaintsAbout(`
 publicUrl: "https://shop.example.com
 listen: 0.0.0.0:8080
 `),
-  ).toEqual(['postern.yaml:3:1: a closing quote or bracket, a colon or a comma is missing before this point']);
+  ).toEqual(['postern.yaml:1:12: the quote that begins here is never closed']);
+});
+
+test('a bracket that is never closed is shown where it begins', () => {
+  expect(complaintsAbout('redis: { url: { env: REDIS_URL }\nlisten: 0.0.0.0:8080')).toEqual([
+    'postern.yaml:1:8: the bracket that begins here is never closed',
+  ]);
+});
+
+test('a line that is indented too far is the one that is shown', () => {
+  expect(
+    complaintsAbout(`
+provider:
+  issuer: https://id.example.com
+   clientId: shop
+`),
+  ).toEqual([
+    'postern.yaml:3:4: this line is indented deeper than the key above it, which has a value; line the two up',
+  ]);
+});
+
+test('a line that is indented by one space too many or too few is one mistake', () => {
+  const misfit = 'the indentation does not fit the lines above, or a colon or a comma is missing before this point';
+  expect(complaintsAbout('routes:\n  - path: /api\n   upstream: http://orders:8080')).toEqual([
+    `postern.yaml:3:1: ${misfit}`,
+  ]);
+  expect(complaintsAbout('provider:\n    issuer: https://id.example.com\n  clientId: shop')).toEqual([
+    `postern.yaml:3:1: ${misfit}`,
+  ]);
+});
+
+test('a list among the keys of a section is one mistake', () => {
+  expect(
+    complaintsAbout(`
+routes:
+  path: /api
+  - upstream: http://orders:8080
+`),
+  ).toEqual(['postern.yaml:3:3: a list begins here, among the keys of a section']);
+});
+
+test('JSON without a comma is one mistake, at what follows', () => {
+  expect(complaintsAbout('{ "provider": { "issuer": "https://id.example.com" "clientId": "shop" } }')).toEqual([
+    'postern.yaml:1:52: this does not belong here; is a comma, a colon or a quote missing before it?',
+  ]);
+});
+
+test('a file of another encoding is told to be UTF-8', () => {
+  const utf16 = Buffer.from('\ufeffpublicUrl: https://shop.example.com\n', 'utf16le').toString('utf8');
+  expect(complaintsAbout(utf16)).toEqual(['postern.yaml:1:1: the file is not UTF-8 text: save it as UTF-8']);
+});
+
+test('a byte order mark, Windows line ends and JSON are fine', () => {
+  const text = rightSave('listen: 0.0.0.0:8080');
+  expect(complaintsAbout(`\ufeff${text}`)).toEqual([]);
+  expect(complaintsAbout(text.replaceAll('\n', '\r\n'))).toEqual([]);
+  expect(complaintsAbout(JSON.stringify(parse(text)))).toEqual([]);
 });
 
 test('a missing colon is guessed at', () => {
@@ -31,7 +88,9 @@ test('a missing colon is guessed at', () => {
 publicUrl https://shop.example.com
 listen: 0.0.0.0:8080
 `),
-  ).toEqual(['postern.yaml:1:1: a key must stand on one line and end with a colon; is the colon missing?']);
+  ).toEqual([
+    'postern.yaml:1:1: a key must stand on one line and end with a colon and a space; is one of them missing?',
+  ]);
 });
 
 test('a key that stands twice does not hide the other problems', () => {

@@ -23,7 +23,7 @@ const cookie = createSessionCookie({
   publicUrl: 'http://localhost:8080',
   baseName: 'postern',
   sameSite: 'strict',
-  maxAgeMs: undefined,
+  maxAgeMs: () => undefined,
   secrets: () => ['a secret'],
 });
 const signedIn = { cookie: `${cookie.name}=${cookie.valueFor(sessionId)}` };
@@ -45,7 +45,7 @@ beforeEach(async () => {
     clientId: 'postern',
     issuer: 'https://id.example.com',
   });
-  streams = createStreams({ store, limits: { events: limits, websocket: limits }, now, random: () => 0 });
+  streams = createStreams({ store, limits: () => ({ events: limits, websocket: limits }), now, random: () => 0 });
   const events = createEvents({
     cookie,
     streams,

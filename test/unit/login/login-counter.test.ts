@@ -9,7 +9,7 @@ const cookie = createSessionCookie({
   publicUrl,
   baseName: 'postern',
   sameSite: 'strict',
-  maxAgeMs: undefined,
+  maxAgeMs: () => undefined,
   secrets: () => ['x'],
 });
 

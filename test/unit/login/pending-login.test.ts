@@ -17,7 +17,7 @@ const cookie = createSessionCookie({
   publicUrl,
   baseName: 'postern',
   sameSite: 'strict',
-  maxAgeMs: undefined,
+  maxAgeMs: () => undefined,
   secrets: () => ['x'],
 });
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { canonicalPath } from '../../../src/proxy/canonical-path.ts';
+import { leastMs } from '../../support/stopwatch.ts';
 
 const isMalformed = (target: string): boolean => canonicalPath(target).kind === 'malformed';
 
@@ -146,11 +147,7 @@ test('a hostile 8 KB target is decided in less than 50 ms (DL-04)', () => {
     `/${unit.repeat(8192 / unit.length)}`,
     `/${unit.repeat(8192 / unit.length)}é`,
   ]);
-  for (const text of hostile) {
-    const startedAt = performance.now();
-    canonicalPath(text);
-    expect(performance.now() - startedAt).toBeLessThan(50);
-  }
+  for (const text of hostile) expect(leastMs(() => canonicalPath(text))).toBeLessThan(50);
 });
 
 function decodeAgain(text: string): string {

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { bearerError, challengesOf } from '../../../src/proxy/challenges.ts';
+import { leastMs } from '../../support/stopwatch.ts';
 
 const read = (field: string | undefined) =>
   challengesOf(field).map(({ scheme, parameters }) => [scheme, Object.fromEntries(parameters)]);
@@ -52,7 +53,5 @@ test('hostile fields of 16 KB are read in no time (DL-04)', () => {
     ','.repeat(size),
     'a,'.repeat(size / 2),
   ];
-  const startedAt = performance.now();
-  for (const field of fields) challengesOf(field);
-  expect(performance.now() - startedAt).toBeLessThan(1_000);
+  expect(leastMs(() => fields.forEach((field) => challengesOf(field)))).toBeLessThan(1_000);
 });

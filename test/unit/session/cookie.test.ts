@@ -2,14 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { expect, test } from '@jest/globals';
 import { sign } from 'cookie-signature';
 import fc from 'fast-check';
-import { createSessionCookie, hashOf, valuesOf } from '../../../src/session/cookie.ts';
+import { valuesOf } from '../../../src/session/cookie-header.ts';
+import { createSessionCookie, hashOf } from '../../../src/session/cookie.ts';
 
 const secrets = ['new secret', 'old secret'];
 const options = {
   publicUrl: 'https://shop.example.com',
   baseName: 'postern',
   sameSite: 'strict',
-  maxAgeMs: undefined,
+  maxAgeMs: () => undefined,
   secrets: () => secrets,
 } as const;
 const cookie = createSessionCookie(options);
@@ -31,7 +32,7 @@ test('on loopback the port is in the name, because cookies ignore ports', () => 
 
 test('a persistent cookie lives as long as it is told (CK-15)', () => {
   expect(cookie.attributes).not.toHaveProperty('maxAge');
-  expect(createSessionCookie({ ...options, maxAgeMs: 1000 }).attributes.maxAge).toBe(1000);
+  expect(createSessionCookie({ ...options, maxAgeMs: () => 1000 }).attributes.maxAge).toBe(1000);
 });
 
 test('a cookie that we signed names its session, and the store’s name for it is a hash (SES-15)', () => {
@@ -45,6 +46,27 @@ test('no cookie of ours is no session, and not a broken one', () => {
   for (const value of [undefined, '', ';', ' ; ', 'a=1', `x${header}`, `${cookie.name}x=1`]) {
     expect(cookie.read(value)).toEqual({ kind: 'absent' });
   }
+});
+
+// A sibling subdomain may set a cookie whose name begins with such a byte: browsers see no prefix in it to guard.
+test.each(['\u00a0', '\u000b', '\u000c', '\ufeff'])(
+  'a name that is ours only once a server trims more than spaces is not ours: %j (CK-06, CK-12)',
+  (invisible) => {
+    expect(cookie.read(`${invisible}${header}`)).toEqual({ kind: 'absent' });
+    expect(cookie.read(`${header}; ${invisible}${header}`)).toMatchObject({ kind: 'valid', sessionId });
+    expect(cookie.read(header.replace('=', `${invisible}=`))).toEqual({ kind: 'absent' });
+  },
+);
+
+test('a Cookie header of a million bytes without one value is read in no time (DL-03)', () => {
+  const hostile = 'a;'.repeat(512 * 1024);
+  const timesMs = Array.from({ length: 3 }, () => {
+    const startedAt = performance.now();
+    expect(valuesOf(hostile, cookie.name)).toEqual([]);
+    return performance.now() - startedAt;
+  });
+  // Some 20 ms, and four seconds where every word is searched to the end of the header.
+  expect(Math.min(...timesMs)).toBeLessThan(1000);
 });
 
 test.each([

@@ -27,7 +27,7 @@ function open({ limits = { perSession: 3, perProcess: 5 }, over = (store) => sto
   const store = createMemoryStore({ now });
   const streams = createStreams({
     store: over(store),
-    limits: { events: limits, websocket: { perSession: 1, perProcess: 2 } },
+    limits: () => ({ events: limits, websocket: { perSession: 1, perProcess: 2 } }),
     now,
     random: () => 0.5,
   });
@@ -145,7 +145,7 @@ test('a stream whose session has ended in the moment of opening is closed, thoug
 
 test('the notice comes once, to those who open later as well, and the end after it', async () => {
   const { streams, signIn } = open();
-  await signIn('a', { idleMs: 600 });
+  await signIn('a', { idleMs: 2_500 });
   const [early, late] = [listener(), listener()];
   streams.open('a', early);
   await until(() => early.news.length > 0);
@@ -160,7 +160,7 @@ test('the notice comes once, to those who open later as well, and the end after 
 
 test('activity after the notice puts the end off, and the next end has a notice of its own', async () => {
   const { store, streams, signIn } = open();
-  await signIn('a', { idleMs: 600 });
+  await signIn('a', { idleMs: 2_500 });
   const stream = listener();
   streams.open('a', stream);
   await until(() => stream.news.length === 1);
@@ -180,7 +180,7 @@ test('a store that is away ends no session, save by the absolute end, which noth
       load: (h) => (away ? Promise.reject(new StoreUnavailable('away')) : store.load(h)),
     }),
   });
-  await Promise.all([signIn('idle', { idleMs: 500 }), signIn('absolute', { idleMs: 500, absoluteMs: 500 })]);
+  await Promise.all([signIn('idle', { idleMs: 2_500 }), signIn('absolute', { idleMs: 2_500, absoluteMs: 2_500 })]);
   const [idle, absolute] = [listener(), listener()];
   streams.open('idle', idle);
   streams.open('absolute', absolute);
@@ -213,7 +213,7 @@ test('as long as messages are not known to arrive the store is asked again and a
   const stream = listener();
   streams.open('a', stream);
   await store.end('a', 'logout');
-  await until(() => stream.closed.length > 0, 4_000);
+  await until(() => stream.closed.length > 0);
 });
 
 test('a drain closes every stream as such and takes no more', async () => {

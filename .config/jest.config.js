@@ -4,7 +4,12 @@ export default {
   testEnvironment: 'node',
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   // test/helm needs a helm, test/keycloak a Keycloak: npm run test:helm, npm run test:keycloak.
-  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/bench/', '<rootDir>/test/helm/', '<rootDir>/test/keycloak/'],
+  testPathIgnorePatterns: [
+    '/node_modules/',
+    '<rootDir>/test/bench/',
+    '<rootDir>/test/helm/',
+    '<rootDir>/test/keycloak/',
+  ],
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: { '\\.ts$': '<rootDir>/test/support/strip-types.js' },

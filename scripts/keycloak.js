@@ -3,12 +3,11 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { isExecutable, onPath } from './machine.js';
+import { binFolder, isExecutable, onPath } from './machine.js';
 import { Failure } from './process.js';
 
 /** The one of examples/compose. */
@@ -34,13 +33,12 @@ export function findJava() {
  * @throws Failure when it cannot be had
  */
 export async function prepareKeycloak() {
-  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'postern');
-  const kept = join(cache, `keycloak-${keycloakVersion}`);
+  const kept = join(binFolder, `keycloak-${keycloakVersion}`);
   if (existsSync(kept)) return kept;
-  mkdirSync(cache, { recursive: true });
+  mkdirSync(binFolder, { recursive: true });
   console.log(`fetching Keycloak ${keycloakVersion} (170 MB) and starting it for the first time: some minutes, once`);
   // What is cut short leaves nothing under the final name.
-  const folder = mkdtempSync(join(cache, 'keycloak-'));
+  const folder = mkdtempSync(join(binFolder, 'fetch-'));
   try {
     await download(join(folder, archive));
     const { status } = spawnSync('tar', ['-xzf', archive], { cwd: folder, stdio: ['ignore', 'inherit', 'inherit'] });

@@ -90,6 +90,7 @@ function unpackWheel({ requirement }, folder) {
 
 // apt's own downloader: it knows this machine's proxies, and checks what comes.
 function unpackPackage({ url, sha256 }, folder) {
+  if (onPath('dpkg') === undefined) return false;
   const file = join(folder, 'package.deb');
   return (
     succeeds('/usr/lib/apt/apt-helper', ['download-file', url, file, `SHA256:${sha256}`]) &&

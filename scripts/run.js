@@ -5,6 +5,7 @@ import { rmSync, statSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildChartTools, findGo } from './chart-tools.js';
 import { installDependencies, nodeBinary } from './dependencies.js';
+import { findJava, prepareKeycloak } from './keycloak.js';
 import { needBrowser, needGateways, needRedis } from './machine.js';
 import { fetchOptionalPrograms, fetchPromtool } from './optional-programs.js';
 import { Failure, root, run, runNpm } from './process.js';
@@ -51,6 +52,22 @@ const jobs = {
       // The last one, because it takes every word after it for one more pattern.
       const ignored = '--testPathIgnorePatterns=/node_modules/';
       return runNpm(['run', '--silent', 'jest', '--', 'test/helm', ...options, ignored]);
+    },
+  },
+  'test:keycloak': {
+    does: 'login, refresh and logout with a real Keycloak, which the first run fetches from Maven Central',
+    async start(options) {
+      if (findJava() === undefined) {
+        console.log(
+          'test:keycloak: NOTHING is tested: there is no Java 17 or newer here (in JAVA_HOME, or on the PATH)',
+        );
+        return 0;
+      }
+      needRedis();
+      needBrowser();
+      process.env.POSTERN_KEYCLOAK = await prepareKeycloak();
+      const ignored = '--testPathIgnorePatterns=/node_modules/';
+      return runNpm(['run', '--silent', 'jest', '--', 'test/keycloak', ...options, ignored]);
     },
   },
   build: { does: 'src/ to dist/', start: build },

@@ -68,7 +68,7 @@ const rows: readonly Row[] = [
   { method: 'GET', path: '/session', handlerOf: (handlers) => handlers.whoAmI },
   { method: 'POST', path: '/refresh', handlerOf: (handlers) => handlers.refreshNow },
   { method: 'GET', path: '/events', handlerOf: (handlers) => handlers.events },
-  // Where else this user is logged in.
+  // Where else this user is signed in.
   { method: 'GET', path: '/sessions', handlerOf: (handlers) => handlers.ownSessions.list },
   { method: 'DELETE', path: '/sessions', handlerOf: (handlers) => handlers.ownSessions.endOthers },
   { method: 'DELETE', path: '/sessions/:handle', handlerOf: (handlers) => handlers.ownSessions.endOne },
@@ -90,6 +90,7 @@ export function endpointsOf({ logout }: Pick<Config, 'logout'>): readonly Row[] 
   return logout.frontChannel ? [...rows, frontChannel] : rows;
 }
 
+/** Makes a generation. What it opens on the way, such as the connections to upstreams, belongs to the parts. Throws when the TLS files of an upstream cannot be used. */
 export function createGeneration(config: Config, parts: Parts): Generation {
   const { publicUrl, basePath } = config;
   const { cookie, provider, vault, accessTokens, connections, streams, metrics, audit, tracing, log } = parts;

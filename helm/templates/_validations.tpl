@@ -65,7 +65,7 @@
 {{- end -}}
 {{- end }}
 
-{{/* Workers share the container's memory: 128 MiB for each is what Node takes and some room for the heap. */}}
+{{/* Workers share the container's memory: 128 MiB for each is what Node takes (77 at rest) and some room for the heap, 64 what the first process takes (40). */}}
 {{- define "postern.validateWorkers" -}}
 {{- $workers := .Values.config.workers | default 1 -}}
 {{- if eq (toString $workers) "auto" -}}
@@ -78,7 +78,7 @@
 {{- end -}}
 {{- with dig "limits" "memory" "" .Values.resources -}}
 {{- $limit := include "postern.mebibytes" (toString .) | int -}}
-{{- $needed := mul 128 (int $workers) -}}
+{{- $needed := add 64 (mul 128 (int $workers)) -}}
 {{- if and (gt (int $workers) 1) (lt $limit (int $needed)) -}}
 {{- fail (printf "resources.limits.memory: %s is too little for %d workers, each of which is a process; give them %dMi at least, or run more pods with one each" (toString .) (int $workers) $needed) -}}
 {{- end -}}

@@ -1,7 +1,7 @@
 // Turns what the schema found into sentences: what it must be, what was given, and the nearest valid name. Never a secret's value.
 import type * as z from 'zod';
 import { didYouMean, nearest } from './did-you-mean.ts';
-import { formatPath } from './problem.ts';
+import { formatPath, withoutPassword } from './problem.ts';
 import type { Path } from './problem.ts';
 import { allowedKeys, homesOf, isSecret, mayHoldSecret, requiredKeys } from './shape.ts';
 
@@ -140,7 +140,7 @@ function show(value: unknown): string {
   if (value === null) return 'empty';
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
   if (typeof value === 'string') {
-    const harmless = value.replace(/\/\/[^/@]*@/g, '//[redacted]@');
+    const harmless = withoutPassword(value);
     return JSON.stringify(harmless.length > 80 ? `${harmless.slice(0, 77)}...` : harmless);
   }
   return typeof value === 'object' ? 'a section' : JSON.stringify(value);

@@ -18,7 +18,7 @@ export function keyRules({ draft }: Pick<RuleContext, 'draft'>): Finding[] {
     if (bytes === undefined) return [{ path, message: `must be base64; ${howToMake}` }];
     const first = seen.get(bytes.toString('base64'));
     if (first !== undefined)
-      return [{ path, message: `is the same key as session.keys[${first}]; a ring needs different ones` }];
+      return [{ path, message: `is the same key as session.keys[${first}]; take one of the two out` }];
     seen.set(bytes.toString('base64'), index);
     const weakness = weaknessOf(bytes);
     return weakness === undefined || weakAllowed ? [] : [{ path, message: `${weakness}; ${howToMake}` }];

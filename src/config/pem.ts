@@ -32,7 +32,7 @@ export function pemFindings(
 /** The files of a connection that we make; some of them may be missing. */
 export type TlsFiles = { [Part in 'ca' | 'cert' | 'key']?: { file?: string | undefined } | undefined };
 
-/** What is wrong with the files of a connection that we make: an authority to trust, and a client certificate that has its key beside it. */
+/** What is wrong with the files of a connection that we make: an authority to trust, a client certificate that has its key beside it, and TLS that can be spoken with them. */
 export function clientTlsFindings(
   path: Path,
   files: TlsFiles | undefined,
@@ -43,7 +43,11 @@ export function clientTlsFindings(
     ...pemFindings([...path, 'cert', 'file'], files?.cert?.file, 'certificate', readFile),
     ...pemFindings([...path, 'key', 'file'], files?.key?.file, 'key', readFile),
   ];
-  if (isGiven([...path, 'cert']) === isGiven([...path, 'key'])) return findings;
+  if (isGiven([...path, 'cert']) === isGiven([...path, 'key'])) {
+    if (findings.length > 0 || files === undefined) return findings;
+    const flaw = tlsFlaw(readPems(files, readFile));
+    return flaw === undefined ? [] : [{ path, message: `its files cannot be used: ${flaw}` }];
+  }
   const [given, missing] = isGiven([...path, 'cert']) ? ['cert', 'key'] : ['key', 'cert'];
   const needed = formatPath([...path, missing]);
   return [...findings, { path: [...path, given], message: `needs ${needed} beside it: a client certificate is both` }];

@@ -33,6 +33,11 @@ export function formatPath(path: Path): string {
   return path.map(formatSegment).join('');
 }
 
+/** Text of the file for a message: who a URL in it logs in as, and with which password, is left out. */
+export function withoutPassword(text: string): string {
+  return text.replace(/\/\/\S*@/g, '//[redacted]@');
+}
+
 /** In the order of the file, each only once. */
 export function sortProblems(problems: readonly Problem[]): Problem[] {
   const line = (problem: Problem) => problem.position?.line ?? Infinity;
@@ -43,7 +48,7 @@ export function sortProblems(problems: readonly Problem[]): Problem[] {
 
 function formatSegment(segment: string | number, index: number): string {
   if (typeof segment === 'number') return `[${segment}]`;
-  if (!/^[A-Za-z0-9_-]+$/.test(segment)) return `[${JSON.stringify(segment)}]`;
+  if (!/^[A-Za-z0-9_-]+$/.test(segment)) return `[${JSON.stringify(withoutPassword(segment))}]`;
   return index === 0 ? segment : `.${segment}`;
 }
 

@@ -7,18 +7,20 @@ type JsonSchema = z.core.JSONSchema.BaseSchema;
 
 const opening = `# Configuration
 
-This page is written by the program: \`postern schema --markdown\`. Editors that know YAML check and complete the file when it begins with
+One YAML file configures Postern, \`postern.yaml\` unless \`--config\` names another. This page lists every key; \`config/postern.yaml\` is a file with all of them and a comment for each. The
+smallest one that works is on [the front page](../README.md#use-it-with-your-app).
+
+Editors that know YAML check and complete the file when it begins with this line, where \`postern.schema.json\` is what \`postern schema\` prints:
 
 \`\`\`yaml
 # yaml-language-server: $schema=./postern.schema.json
 \`\`\`
 
-where \`postern.schema.json\` is what \`postern schema\` prints. A file with every key and a comment for each is \`config/postern.yaml\`.
-
 - **It is strict.** Postern does not start on a file with an unknown key or a wrong value. It names every problem at once, with line, column, what was given and what is allowed;
   \`postern check\` does the same without starting. Exit code 78.
 - **Durations** are written \`500ms\`, \`30s\`, \`10m\`, \`12h\`, \`7d\`; **sizes** \`64kb\`, \`10mb\`. A bare number is refused: nobody knows its unit.
 - **Secrets** are \`{ file: /run/secrets/name }\` (one newline at the end is taken off) or \`{ env: NAME }\`. The secret itself as text is accepted, with a warning. None has a default, and an empty one is an error.
+- **Variables** such as \`\${NAME}\` are not replaced in the file: \`{ env: NAME }\` is for secrets alone.
 - **Paths** of files and directories are relative to the configuration file.
 - **YAML 1.2**, one document. Anchors and aliases work within limits, tags do not. Text that begins with \`*\`, \`&\`, \`!\` or \`@\` needs quotes.
 - \`postern print\` shows the configuration in force, defaults included; with \`--explain\` each value says where it comes from (\`line 7\`, \`default\`, \`env NAME\`, \`file /path\`).
@@ -39,7 +41,7 @@ const closing = `## Rules across keys
 - \`login.errorUrl\` and \`logout.returnTo\` are pages of the app: not under \`basePath\`, and under no route but \`/\`.
 - \`spa.directory\` holds an \`index.html\`, which holds \`spa.noncePlaceholder\` if that is set; \`spa.contentSecurityPolicy\` names it as a nonce then. \`listen\` and \`operations.listen\` differ in port. \`operations.admin.token\` has at least 32 characters.
 - \`redis\` holds exactly one of \`url\`, \`sentinel\` and \`cluster\`. \`redis.url\` begins with \`redis://\` or \`rediss://\`, and with \`redis.tls\` only with \`rediss://\`. User name, password and database stand once: in the URL or beside it. \`redis.tls.cert\` and \`redis.tls.key\` come together.
-- The environment has no \`NODE_TLS_REJECT_UNAUTHORIZED=0\` and no \`--insecure-http-parser\` in \`NODE_OPTIONS\`.
+- The environment has no \`NODE_TLS_REJECT_UNAUTHORIZED=0\` and neither \`--insecure-http-parser\` nor \`--inspect\` in \`NODE_OPTIONS\`.
 
 ## Warnings
 

@@ -1,7 +1,7 @@
 // What routes, the app and our own pages must not do to each other: no path may mean two things.
 import { isUnder } from './path-prefix.ts';
 import { join } from 'node:path';
-import { clientTlsFindings, readPems, tlsFlaw } from './pem.ts';
+import { clientTlsFindings } from './pem.ts';
 import { reasonFor } from './read-secret.ts';
 import { headerRules } from './route-header-rules.ts';
 import type { Config, RouteConfig } from './schema.ts';
@@ -80,7 +80,7 @@ const tokenRules: RouteRule = ({ auth }, index, { isGiven }) => {
   ];
 };
 
-// Somebody who is not logged in has no claims, so only auth: required can ask for any.
+// Somebody who is not signed in has no claims, so only auth: required can ask for any.
 const claimRules: RouteRule = ({ auth, require }, index) => {
   if (auth === undefined || auth === 'required' || Object.keys(require ?? {}).length === 0) return [];
   return [
@@ -107,10 +107,7 @@ const upstreamTlsRules: RouteRule = ({ upstream, tls }, index, context) => {
   if (upstream?.startsWith('https:') === false) {
     return [{ path, message: `would not be used: ${upstream} is not on https` }];
   }
-  const findings = clientTlsFindings(path, tls, context);
-  if (findings.length > 0 || tls === undefined) return findings;
-  const flaw = tlsFlaw(readPems(tls, context.readFile));
-  return flaw === undefined ? [] : [{ path, message: `its files cannot be used: ${flaw}` }];
+  return clientTlsFindings(path, tls, context);
 };
 
 const stepUpRules: RouteRule = ({ auth, token, stepUp }, index) => {

@@ -16,6 +16,59 @@ import type { machinePath } from './values.ts';
 /** The methods that are proxied at all. */
 export const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
 
+const headers = z
+  .strictObject({
+    request: z
+      .strictObject({
+        set: z
+          .record(z.string(), fieldText)
+          .default({})
+          .describe('Header fields that each request carries, in place of the client’s.'),
+        remove: z.array(z.string()).default([]).describe('Header fields of the client that stay here.'),
+        allow: z
+          .array(z.string())
+          .optional()
+          .describe('The only header fields of the client that go on, beside those that say how to read the body.'),
+      })
+      .prefault({}),
+    claims: z
+      .record(z.string(), z.string().min(1))
+      .default({})
+      .describe('Header fields that carry a claim of the user, such as X-User-Id: sub. No client can send them.'),
+    response: z
+      .strictObject({
+        set: z
+          .record(z.string(), fieldText)
+          .default({})
+          .describe('Header fields that each answer carries, in place of the upstream’s.'),
+        remove: z.array(z.string()).default([]).describe('Header fields of the upstream that stay here.'),
+        allow: z
+          .array(z.string())
+          .optional()
+          .describe(
+            'The only header fields of the upstream that pass, beside those that say how to read the body and how long to keep it.',
+          ),
+      })
+      .prefault({}),
+  })
+  .prefault({});
+
+const stepUp = z
+  .strictObject({
+    acrValues: z
+      .array(acrValue)
+      .default([])
+      .describe('Values of acr_values that the upstream may ask for; /bff/login takes them too then.'),
+    maxAge: z
+      .boolean()
+      .default(false)
+      .describe('Whether the upstream may ask for a fresh login (max_age); /bff/login takes max_age too then.'),
+  })
+  .optional()
+  .describe(
+    'What the upstream may ask of a login by insufficient_user_authentication (RFC 9470). Without it its 401 goes through as it is.',
+  );
+
 const websocket = z.strictObject({
   idleTimeout: timeLimit.prefault('1h').describe('Without a byte in either direction; then it is closed.'),
   maxAge: timeLimit.optional().describe('However busy it is; then the client is asked to come back.'),
@@ -81,42 +134,7 @@ export function routeSection(path: ReturnType<typeof machinePath>) {
           .describe('Cookies that the upstream may set; all others are dropped.'),
       })
       .prefault({}),
-    headers: z
-      .strictObject({
-        request: z
-          .strictObject({
-            set: z
-              .record(z.string(), fieldText)
-              .default({})
-              .describe('Header fields that each request carries, in place of the client’s.'),
-            remove: z.array(z.string()).default([]).describe('Header fields of the client that stay here.'),
-            allow: z
-              .array(z.string())
-              .optional()
-              .describe('The only header fields of the client that go on, beside those that say how to read the body.'),
-          })
-          .prefault({}),
-        claims: z
-          .record(z.string(), z.string().min(1))
-          .default({})
-          .describe('Header fields that carry a claim of the user, such as X-User-Id: sub. No client can send them.'),
-        response: z
-          .strictObject({
-            set: z
-              .record(z.string(), fieldText)
-              .default({})
-              .describe('Header fields that each answer carries, in place of the upstream’s.'),
-            remove: z.array(z.string()).default([]).describe('Header fields of the upstream that stay here.'),
-            allow: z
-              .array(z.string())
-              .optional()
-              .describe(
-                'The only header fields of the upstream that pass, beside those that say how to read the body and how long to keep it.',
-              ),
-          })
-          .prefault({}),
-      })
-      .prefault({}),
+    headers,
     contentSecurityPolicy: z
       .union([z.literal('upstream'), headerValue], { error: 'upstream, or a header value' })
       .optional()
@@ -133,21 +151,7 @@ export function routeSection(path: ReturnType<typeof machinePath>) {
       .enum(['reject', 'pass'])
       .default('reject')
       .describe('What happens to %2F in a path. pass: only for an upstream that does not decode it.'),
-    stepUp: z
-      .strictObject({
-        acrValues: z
-          .array(acrValue)
-          .default([])
-          .describe('Values of acr_values that the upstream may ask for; /bff/login takes them too then.'),
-        maxAge: z
-          .boolean()
-          .default(false)
-          .describe('Whether the upstream may ask for a fresh login (max_age); /bff/login takes max_age too then.'),
-      })
-      .optional()
-      .describe(
-        'What the upstream may ask of a login by insufficient_user_authentication (RFC 9470). Without it its 401 goes through as it is.',
-      ),
+    stepUp,
     websocket: z
       .union([z.boolean(), websocket], { error: 'true, false, or { idleTimeout, maxAge }' })
       .default(false)

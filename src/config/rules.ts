@@ -46,6 +46,13 @@ export function brokenEnvironment(env: Record<string, string | undefined>): Find
       message: 'holds --insecure-http-parser, which lets requests be smuggled past Postern; take it out',
     });
   }
+  if (/(^|\s)--inspect(-brk|-wait)?(=|\s|$)/.test(env.NODE_OPTIONS ?? '')) {
+    findings.push({
+      path: ['NODE_OPTIONS'],
+      message:
+        'holds --inspect, which opens a debugger, and with it the memory that holds the tokens, to everybody on this machine; take it out',
+    });
+  }
   return findings;
 }
 

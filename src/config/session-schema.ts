@@ -1,6 +1,6 @@
 // The `session` section: server keys, lifetimes, and what is kept and shown.
 import * as z from 'zod';
-import { duration, text } from './values.ts';
+import { countOf, duration, text } from './values.ts';
 import type { secretValue } from './values.ts';
 
 /** The claims that `/bff/session` shows unless the configuration names others (OIDC Core 5.4, scopes profile, email, phone). */
@@ -46,18 +46,14 @@ export function sessionSection(secret: ReturnType<typeof secretValue>) {
           .describe(
             'Keep opened sessions in the process for up to 5 s, as long as messages of the store are known to arrive.',
           ),
-        maxEntries: z
-          .int('a whole number of sessions')
-          .min(1, 'at least 1')
+        maxEntries: countOf('sessions')
           .max(1_000_000, 'at most 1000000')
           .default(10_000)
           .describe('The most sessions kept; the least used go first.'),
       })
       .prefault({})
       .describe('Saves the store a command per call.'),
-    maxPerUser: z
-      .int('a whole number of sessions')
-      .min(1, 'at least 1')
+    maxPerUser: countOf('sessions')
       .max(1_000, 'at most 1000')
       .optional()
       .describe('How many sessions a user may have; a login beyond that ends the oldest. Any number unless given.'),

@@ -83,6 +83,11 @@ export const network = z
   .string('an IP address or a network')
   .refine(isNetwork, 'an IP address or a network, such as 10.0.0.7 or 10.0.0.0/8');
 
+/** How many of some things there may be: at least one. */
+export function countOf(things: string) {
+  return z.int(`a whole number of ${things}`).min(1, 'at least 1');
+}
+
 /** A path of this machine; `resolve` makes it absolute. */
 export function machinePath(resolve: (path: string) => string) {
   return z.codec(z.string('a path of this machine').min(1, 'a path of this machine'), z.string(), {

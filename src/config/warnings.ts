@@ -52,7 +52,7 @@ function insecureSwitches({ insecure }: Config): Finding[] {
     .map((name) => ({ path: ['insecure', name], message: `${whatIsOff[name]}; never in production` }));
 }
 
-// The tokens are sealed before they travel; who is logged in, and the password of Redis, are not (ASVS 12.3.1).
+// The tokens are sealed before they travel; who is signed in, and the password of Redis, are not (ASVS 12.3.1).
 function unencryptedRedis({ redis }: Config): Finding[] {
   if (redis === undefined || redis.tls !== undefined) return [];
   const url = redis.url === undefined ? undefined : new URL(redis.url.reveal());
@@ -61,7 +61,7 @@ function unencryptedRedis({ redis }: Config): Finding[] {
   const hosts = url === undefined ? nodes.map(({ host }) => host) : [url.hostname];
   return hosts.filter(isFarAway).map((host) => ({
     path: ['redis'],
-    message: `who is logged in travels unencrypted to ${host}; use rediss:// or redis.tls`,
+    message: `who is signed in travels unencrypted to ${host}; use rediss:// or redis.tls`,
   }));
 }
 

@@ -2,6 +2,8 @@
 import type { Config } from '../config/schema.ts';
 import { formatDuration } from '../config/units.ts';
 import { revokesAtLogout } from '../login/revoke-ended.ts';
+import { knownProvider } from '../oidc/known-provider.ts';
+import type { KnownProvider } from '../oidc/known-provider.ts';
 import type { Features } from './features.ts';
 import { observe } from './observation.ts';
 import type { Observation } from './observation.ts';
@@ -27,6 +29,13 @@ function observeEndSession({ logout }: Config, { endSession }: Features): Observ
   return observe('end_session', 'note', text, 'logout.idTokenHint');
 }
 
+/** What a revoked refresh token takes along. */
+const takenAlong: Partial<Record<KnownProvider, string>> = {
+  keycloak:
+    'releases of Keycloak from before 2025 end all sessions of the user here with it, and forget the consent; with a later one logout.revoke: always ends this session alone',
+  google: 'Google ends the user’s whole grant with it',
+};
+
 function observeRevocation({ logout, provider }: Config, { revocation }: Features): Observation {
   const revokes = revokesAtLogout(logout.revoke, provider.issuer);
   if (!revocation) {
@@ -39,25 +48,27 @@ function observeRevocation({ logout, provider }: Config, { revocation }: Feature
     );
   }
   if (revokes) return observe('revocation', 'ok', 'offered: the refresh token dies with its session');
-  const why =
-    logout.revoke === 'never' ? 'logout.revoke is never' : 'at this provider it would end more than the session';
+  const known = knownProvider(provider.issuer);
+  const more = (known && takenAlong[known]) ?? 'at this provider it would end more than the session';
+  const why = logout.revoke === 'never' ? 'logout.revoke is never' : more;
   return observe('revocation', 'note', `offered, and not used: ${why}`, 'logout.revoke');
 }
 
-function observeBackChannel({ session }: Config, features: Features): Observation {
+function observeBackChannel({ session, provider, logout }: Config, features: Features): Observation {
   const about = 'back-channel logout';
   if (!features.backChannelLogout) {
     const longest = formatDuration(session.absoluteTimeout);
     const text = `not offered: when a person is locked out or logs out elsewhere, the session here goes on until a refresh is refused, at most ${longest}`;
     return observe(about, 'note', text, 'session.absoluteTimeout');
   }
-  return features.backChannelLogoutSession
-    ? observe(about, 'ok', 'offered, session by session, once its URI is registered')
-    : observe(
-        about,
-        'ok',
-        'offered, once its URI is registered; it may name the user alone, and then ends all sessions of that user',
-      );
+  const which = features.backChannelLogoutSession
+    ? 'offered, session by session'
+    : 'offered; it may name the user alone, and then ends all sessions of that user';
+  const condition =
+    knownProvider(provider.issuer) === 'keycloak' && !logout.frontChannel
+      ? ', and Front channel logout is switched off, which has Keycloak send nothing'
+      : '';
+  return observe(about, 'ok', `${which}; once its URI is registered, reachable from the provider${condition}`);
 }
 
 function observeFrontChannel({ logout }: Config, features: Features): Observation[] {

@@ -94,7 +94,7 @@ function observeKeys(keys: KeysAnswer, metadata: Found['metadata']): Observation
       `${new URL(metadata.jwks_uri).href} holds no key for the algorithms of ID tokens, ${algorithms}`,
     );
   }
-  return observe('keys', 'ok', `${keys.usable} to verify ID tokens with (${algorithms})`);
+  return observe('keys', 'ok', `${keys.usable} published that can verify ID tokens`);
 }
 
 function observeClient({ clientId }: Settings, client: ClientAnswer): Observation {

@@ -15,6 +15,9 @@ export interface Registration {
 
 const labels: Record<KnownProvider, Record<string, string>> = {
   keycloak: {
+    client_id: 'Client ID',
+    token_endpoint_auth_method: 'Client authentication',
+    grant_types: 'Standard flow',
     redirect_uris: 'Valid redirect URIs',
     post_logout_redirect_uris: 'Valid post logout redirect URIs',
     backchannel_logout_uri: 'Backchannel logout URL',

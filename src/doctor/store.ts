@@ -31,7 +31,8 @@ function observeUnreachable(reason: string): Observation {
   if (/certificate|self.signed|altname/i.test(reason))
     return failure('its certificate is not trusted', 'redis.tls.ca.file');
   if (reason.includes('cluster support disabled')) return failure('it is no Cluster', 'redis.cluster');
-  if (reason.includes("'sentinel'")) return failure('it is no sentinel', 'redis.sentinel');
+  // Redis 6.2 quotes it in another way than the newer ones.
+  if (/['`]sentinel['`]/.test(reason)) return failure('it is no sentinel', 'redis.sentinel');
   return failure('every call that needs a session would get 503', 'redis');
 }
 
@@ -132,7 +133,9 @@ function observeReplicas({ url }: Redis, { replicas, asksForReplicas }: ServerIn
   ];
 }
 
-const isForbidden = (error: string): boolean => /^NOPERM|can't (run this command|access at least)/.test(error);
+// Of a script's command Redis 7.2 and newer says it as Valkey does, older ones in sentences of their own.
+const isForbidden = (error: string): boolean =>
+  /^NOPERM|ACL failure|can't (run this command|access at least)/.test(error);
 
 function observePermissions(refusals: readonly Refusal[]): Observation[] {
   const names = (list: readonly Refusal[]): string => list.map(({ command }) => command.toLowerCase()).join(', ');

@@ -21,6 +21,7 @@ export interface EndpointsOptions {
   onError: ErrorRequestHandler;
 }
 
+/** Answers 404 `no_route` and 405 `method_not_allowed` for what is in no row. Every answer has the headers of our own, `no-store` and `Vary: Cookie`. */
 export function createEndpoints({ basePath, endpoints, securityHeaders, onError }: EndpointsOptions): RequestListener {
   const app = express();
   app.disable('x-powered-by');

@@ -18,6 +18,7 @@ export interface ErrorResponse {
   rawProblem: (code: ErrorCode, requestId: string) => string;
 }
 
+/** `loginUrl` and `homeUrl` are paths of our own origin. */
 export function createErrorResponse(options: {
   securityHeaders: SecurityHeaders;
   loginUrl: string;

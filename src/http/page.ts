@@ -14,6 +14,7 @@ export interface Page {
   script?: { nonce: string; source: string };
 }
 
+/** A whole HTML document, to be sent with the headers that security-headers.ts has for pages. */
 export function renderPage(page: Page): string {
   const paragraphs = page.paragraphs.map((text) => `<p>${escapeHtml(text)}</p>`).join('\n');
   const links = (page.links ?? [])

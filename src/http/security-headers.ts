@@ -21,6 +21,7 @@ export interface SecurityHeaders {
   app(contentSecurityPolicy: string | undefined, formTargets: readonly string[], nonce?: string): HeaderList;
 }
 
+/** `https`: whether browsers come over TLS, for only then does Strict-Transport-Security mean anything. `strictTransportSecurity` is false where the edge sends it. */
 export function createSecurityHeaders(options: {
   https: boolean;
   strictTransportSecurity: string | false;

@@ -8,6 +8,7 @@ import type { TokenVault } from '../tokens/token-vault.ts';
 /** `pending`: the store is away; the session is refused here from now on, and its deletion is tried again. */
 export type EndSession = (h: string, reason: EndReason) => Promise<'ended' | 'pending'>;
 
+/** To end a session that is gone is `ended` as well. */
 export function createEndSession(options: {
   index: Pick<SessionIndex, 'read' | 'remove'>;
   vault: Pick<TokenVault, 'end'>;

@@ -7,6 +7,7 @@ import { contextFor } from '../http/request-context.ts';
 import { StoreUnavailable } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 
+/** Logs what is not the caller's fault (5xx). StoreUnavailable becomes 503 `session_store_unavailable`, what is no PosternError 500 `internal_error`. */
 export function createEndpointErrors(options: {
   sendProblem: SendError;
   sendErrorPage: SendError;

@@ -12,6 +12,7 @@ export interface LoginCounter {
   count(request: Request, response: Response): boolean;
 }
 
+/** `now` is epoch ms. */
 export function createLoginCounter(options: { cookie: SessionCookie; now: () => number }): LoginCounter {
   const { cookie, now } = options;
   const name = `${cookie.name}-logins`;

@@ -1,5 +1,6 @@
 // What an application may ask of a login (OIDC Core 3.1.2.1): what the configuration names, and what an upstream may ask for in a step-up (RFC 9470).
-import type { Config, loginParameters } from '../config/schema.ts';
+import type { loginParameters } from '../config/login-schema.ts';
+import type { Config } from '../config/schema.ts';
 import { singleValue } from './query.ts';
 
 type Name = (typeof loginParameters)[number];

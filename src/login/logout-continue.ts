@@ -4,13 +4,13 @@ import type { RequestHandler, Response } from 'express';
 import { PosternError } from '../errors.ts';
 import { isNavigation } from '../http/navigation.ts';
 import type { SecurityHeaders } from '../http/security-headers.ts';
-import type { EndSession, Provider } from '../oidc/provider.ts';
+import type { LogoutRequest, Provider } from '../oidc/provider.ts';
 import { redirect, sendPage } from './answers.ts';
 import type { LogoutTickets } from './logout-ticket.ts';
 import { queryOf, singleValue } from './query.ts';
 
 export interface LogoutContinueOptions {
-  provider: Pick<Provider, 'endSession'>;
+  provider: Pick<Provider, 'logoutRequest'>;
   tickets: LogoutTickets;
   securityHeaders: SecurityHeaders;
   /** The signed-out page, a path of the app. */
@@ -26,7 +26,7 @@ export function createLogoutContinue(options: LogoutContinueOptions): RequestHan
   const { provider, tickets } = options;
 
   // The ID token is in this page, so it is served to a navigation with a ticket, once, and is gone as soon as it is there.
-  function postToProvider(response: Response, { endpoint, parameters }: EndSession): void {
+  function postToProvider(response: Response, { endpoint, parameters }: LogoutRequest): void {
     const nonce = options.randomId();
     sendPage(response, {
       status: 200,
@@ -45,18 +45,18 @@ export function createLogoutContinue(options: LogoutContinueOptions): RequestHan
     if (!isNavigation(request.headers)) throw new PosternError('navigation_required');
     const ticket = singleValue(queryOf(request), 'ticket');
     const idToken = ticket === undefined ? undefined : await tickets.take(ticket);
-    const endSession = idToken === undefined ? null : await provider.endSession(idToken, options.randomId());
-    if (endSession === null) {
+    const logoutRequest = idToken === undefined ? null : await provider.logoutRequest(idToken, options.randomId());
+    if (logoutRequest === null) {
       redirect(response, 303, options.returnTo);
       return;
     }
-    const url = urlOf(endSession);
-    if (url.length > longestUrl) postToProvider(response, endSession);
+    const url = urlOf(logoutRequest);
+    if (url.length > longestUrl) postToProvider(response, logoutRequest);
     else redirect(response, 302, url);
   };
 }
 
-function urlOf({ endpoint, parameters }: EndSession): string {
+function urlOf({ endpoint, parameters }: LogoutRequest): string {
   const url = new URL(endpoint);
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
   return url.href;

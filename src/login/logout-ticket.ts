@@ -13,6 +13,7 @@ export interface LogoutTickets {
 
 const lifetimeSeconds = 60;
 
+/** A ticket is good for a minute, and once. */
 export function createLogoutTickets(options: {
   store: Pick<Store, 'putLogoutTicket' | 'takeLogoutTicket'>;
   box: TicketBox;

@@ -8,6 +8,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 /** Throws PosternError `csrf_rejected` unless the request shows that it comes from our own pages. */
 export type RequireOwnPages = (request: IncomingMessage) => void;
 
+/** Counts what it refuses. */
 export function createOwnPagesGate(options: { rule: CrossSiteRule; metrics: Metrics }): RequireOwnPages {
   return (request) => {
     if (isFromOwnPages(request.method ?? '', request.headers, options.rule)) return;

@@ -1,4 +1,4 @@
-// GET and DELETE /bff/sessions: where somebody is logged in, and the end of it (OWASP ASVS 5.0 V7.5.2). Handles name sessions and open none.
+// GET and DELETE /bff/sessions: where somebody is signed in, and the end of it (OWASP ASVS 5.0 V7.5.2). Handles name sessions and open none.
 import type { Request, RequestHandler } from 'express';
 import { PosternError, storeAway } from '../errors.ts';
 import type { SessionCookie } from '../session/cookie.ts';
@@ -24,6 +24,7 @@ export interface OwnSessionsOptions {
   requireOwnPages: RequireOwnPages;
 }
 
+/** What is told of a session, to its user and to operators alike. */
 export function describeFound({ h, record }: FoundSession): ListedSession {
   if (record === 'unreadable') return { handle: handleOf(h) };
   return { handle: handleOf(h), createdAt: new Date(record.createdAt).toISOString(), device: record.device };

@@ -41,6 +41,7 @@ export interface PendingLoginsOptions {
 const mostPending = 3;
 const lifetimeSeconds = 600;
 
+/** `now` is epoch ms; `randomId` gives each claim an owner of its own. */
 export function createPendingLogins({ cookie, box, store, now, randomId }: PendingLoginsOptions): PendingLogins {
   const prefix = `${cookie.name}-tx-`;
   const attributes = { path: '/', httpOnly: true, secure: cookie.attributes.secure, sameSite: 'lax' } as const;

@@ -18,6 +18,7 @@ export type ProviderSettings = Config['provider'];
 /** Gives the metadata and, for one call, openid-client's configuration. Throws ProviderFailure when there is no metadata. */
 export type ConnectClient = (fetch: ProviderFetch) => Promise<{ configuration: Configuration; metadata: Metadata }>;
 
+/** Takes the metadata anew for each call, so that a change at the provider is followed. */
 export function createClient(options: {
   settings: ProviderSettings;
   discovery: Pick<Discovery, 'current'>;

@@ -28,6 +28,7 @@ export interface CodeGrantOptions {
   log: Logger;
 }
 
+/** `now` and `wallNow` as in ProviderOptions. */
 export function createCodeGrant(options: CodeGrantOptions) {
   const { settings, redirectUri, connect, tokenEndpoint, http, idTokens, now, wallNow, log } = options;
 

@@ -19,6 +19,7 @@ export interface IdTokenVerifier {
   isValidByKeysAtHand(idToken: string, metadata: Metadata, accessToken: string): Promise<boolean>;
 }
 
+/** Verifies with keys that logout tokens are verified with too. */
 export function createIdTokenVerifier(keys: SigningKeys): IdTokenVerifier {
   return {
     async verify(idToken, metadata, accessToken) {

@@ -136,13 +136,13 @@ export function createProvider(options: ProviderOptions): ProviderClient {
 
     revoke: revocation.revoke,
 
-    async endSession(idToken, state) {
+    async logoutRequest(idToken, state) {
       const endpoint = (await metadataOrNull())?.end_session_endpoint;
       if (endpoint === undefined) return null;
       return {
         endpoint,
         parameters: {
-          ...(idTokenHint && idToken !== undefined && { id_token_hint: idToken }),
+          ...(idTokenHint && { id_token_hint: idToken }),
           client_id: clientId,
           post_logout_redirect_uri: postLogoutRedirectUri,
           state,

@@ -58,8 +58,8 @@ export type LogoutTokenCheck =
   /** The provider's keys are out of reach: nothing is known about the token. */
   | { kind: 'unavailable'; cause: unknown };
 
-/** What a logout sends the browser to; null when the provider has no end_session_endpoint. */
-export interface EndSession {
+/** What a logout sends the browser to (OIDC RP-Initiated Logout 1.0, section 2). */
+export interface LogoutRequest {
   endpoint: string;
   parameters: Record<string, string>;
 }
@@ -80,8 +80,8 @@ export interface Provider {
   verifyLogoutToken(logoutToken: string): Promise<LogoutTokenCheck>;
   /** Revokes the refresh token, and with it the grant (RFC 7009). True when the provider confirmed, or has no such endpoint. */
   revoke(refreshToken: string): Promise<boolean>;
-  /** OIDC RP-Initiated Logout 1.0, section 2. */
-  endSession(idToken: string | undefined, state: string): Promise<EndSession | null>;
+  /** Null when the provider has no end_session_endpoint, or its metadata cannot be had. */
+  logoutRequest(idToken: string, state: string): Promise<LogoutRequest | null>;
   /** The origin of the end_session_endpoint, for `form-action`; undefined until the metadata is there. */
   endSessionOrigin(): string | undefined;
   /** Whether metadata has been had, for readiness' body. */

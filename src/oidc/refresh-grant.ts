@@ -17,6 +17,7 @@ import type { Claims, Tokens } from './token-set.ts';
 /** RFC 6749 5.2 and OpenID Connect Core 3.1.2.6: the grant is gone, or needs the user. */
 const grantIsOver = new Set(['invalid_grant', 'interaction_required', 'login_required', 'consent_required']);
 
+/** `idTokens` must not ask the provider for keys; `now` as in ProviderOptions. */
 export function createRefreshGrant(options: {
   clientId: string;
   connect: ConnectClient;

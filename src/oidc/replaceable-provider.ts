@@ -11,6 +11,7 @@ export interface ReplaceableProvider extends Provider {
 /** Longer than any call to the provider may take, with its repetition. */
 const retireAfterMs = 60_000;
 
+/** `first` serves until a later client is ready. A client that was replaced is closed a minute later, when nothing of it can be under way any more. */
 export function createReplaceableProvider(first: ProviderClient): ReplaceableProvider {
   /** Newest first. */
   const clients: ProviderClient[] = [first];
@@ -44,7 +45,7 @@ export function createReplaceableProvider(first: ProviderClient): ReplaceablePro
     verifyIdToken: (idToken) => current().verifyIdToken(idToken),
     verifyLogoutToken: (logoutToken) => current().verifyLogoutToken(logoutToken),
     revoke: (refreshToken) => current().revoke(refreshToken),
-    endSession: (idToken, state) => current().endSession(idToken, state),
+    logoutRequest: (idToken, state) => current().logoutRequest(idToken, state),
     endSessionOrigin: () => current().endSessionOrigin(),
     ready: () => current().ready(),
     replaceBy: (client) => void clients.unshift(client),

@@ -12,6 +12,7 @@ const longestWaitMs = 60_000;
 
 type Attempt = 'revoked' | 'refused' | { retryAfterMs: number };
 
+/** `now` as in ProviderOptions. */
 export function createRevocation(options: {
   connect: ConnectClient;
   http: ProviderHttp;

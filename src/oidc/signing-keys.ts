@@ -21,6 +21,7 @@ export interface SigningKeys {
   verifyByKeysAtHand(jwt: string, metadata: Metadata): Promise<CompactJWSHeaderParameters>;
 }
 
+/** Fetches the keys when they are first needed; `now` in ms. */
 export function createSigningKeys(options: { fetch: ProviderFetch; now: () => number }): SigningKeys {
   const { now } = options;
   let keys: { uri: string; set: KeySet } | undefined;

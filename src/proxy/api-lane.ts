@@ -15,8 +15,10 @@ import { createAdmission, createGrant, crossSiteOf } from './admission.ts';
 import type { Admission, Admit, Target } from './admission.ts';
 import type { TieToSession } from './event-streams.ts';
 import { createForward } from './forward.ts';
+import type { Forward } from './forward.ts';
 import type { Counts, Places } from './limits.ts';
 import { createRouteHeaders } from './route-headers.ts';
+import type { RouteHeaders } from './route-headers.ts';
 import type { Route } from './routes.ts';
 import { timeLimitsOf } from './time-limits.ts';
 import { createUnauthorized } from './unauthorized.ts';
@@ -78,45 +80,15 @@ interface SharedLimits {
 }
 
 function createRouteCall(route: Route, options: ApiLaneOptions, { places, limitRate }: SharedLimits): ServeCall {
-  const { config, upstream } = route;
+  const { config } = route;
   const { publicUrl, cookie, tokens, vault, sendProblem, metrics, log } = options;
   const crossSite = crossSiteOf(config, options);
   const admitOne = createAdmission({ config, publicUrl, crossSite, cookie, tokens, vault, now: options.now, metrics });
   const admit = limitRate?.(admitOne) ?? admitOne;
   const headers = createRouteHeaders(route, options);
+  const refuse = createRefusal(config.path, options);
+  const forward = createRouteForward(route, options, { headers, refuse });
   const bodyLimit = config.limits.body;
-  const unauthorized = createUnauthorized({
-    config,
-    grant: createGrant(config),
-    tokens,
-    refuse: sendProblem,
-    now: options.now,
-    onReplayed: (outcome) => metrics.replays.inc({ http_route: config.path, outcome }),
-    onPause: () =>
-      log.warn(
-        { route: config.path, code: 'upstream_rejects_token' },
-        'an upstream has refused three tokens in a row that were new: for five minutes its 401s go through unasked',
-      ),
-  });
-  const forward = createForward({
-    connection: options.connections.to(upstream),
-    limits: timeLimitsOf(config),
-    responseHeaders: headers.toClient,
-    unauthorized,
-    tieToSession: options.tieToSession,
-    onRetry: () => metrics.retries.inc({ http_route: config.path }),
-    bodyLimit,
-    onFailure(request, response, error) {
-      if (!error.code.startsWith('upstream_')) {
-        refuse(request, response, error);
-        return;
-      }
-      const { requestId } = contextFor(request);
-      metrics.upstreamErrors.inc({ http_route: config.path, code: error.code });
-      log.warn({ requestId, route: config.path, code: error.code, err: error.cause }, 'an upstream did not answer');
-      sendProblem(request, response, error);
-    },
-  });
 
   function send(
     request: IncomingMessage,
@@ -143,12 +115,6 @@ function createRouteCall(route: Route, options: ApiLaneOptions, { places, limitR
       session,
       authorized: session === undefined || bearer === undefined ? undefined : { session, bearer, headersFor },
     });
-  }
-
-  function refuse(request: IncomingMessage, response: ServerResponse, error: PosternError): void {
-    const { code } = error;
-    if (code === 'overloaded' || code === 'rate_limited') metrics.shed.inc({ http_route: config.path, code });
-    sendProblem(request, response, error);
   }
 
   function proceed(
@@ -186,5 +152,55 @@ function createRouteCall(route: Route, options: ApiLaneOptions, { places, limitR
         log.error({ requestId: contextFor(request).requestId, err: cause }, 'a call failed unexpectedly');
         sendProblem(request, response, new PosternError('internal_error', { cause }));
       });
+  };
+}
+
+/** How answers and failures of the route's upstream reach the caller. */
+function createRouteForward(
+  { config, upstream }: Route,
+  options: ApiLaneOptions,
+  { headers, refuse }: { headers: RouteHeaders; refuse: SendError },
+): Forward {
+  const { tokens, sendProblem, metrics, log } = options;
+  const unauthorized = createUnauthorized({
+    config,
+    grant: createGrant(config),
+    tokens,
+    refuse: sendProblem,
+    now: options.now,
+    onReplayed: (outcome) => metrics.replays.inc({ http_route: config.path, outcome }),
+    onPause: () =>
+      log.warn(
+        { route: config.path, code: 'upstream_rejects_token' },
+        'an upstream has refused three tokens in a row that were new: for five minutes its 401s go through unasked',
+      ),
+  });
+  return createForward({
+    connection: options.connections.to(upstream),
+    limits: timeLimitsOf(config),
+    responseHeaders: headers.toClient,
+    unauthorized,
+    tieToSession: options.tieToSession,
+    onRetry: () => metrics.retries.inc({ http_route: config.path }),
+    bodyLimit: config.limits.body,
+    onFailure(request, response, error) {
+      if (!error.code.startsWith('upstream_')) {
+        refuse(request, response, error);
+        return;
+      }
+      const { requestId } = contextFor(request);
+      metrics.upstreamErrors.inc({ http_route: config.path, code: error.code });
+      log.warn({ requestId, route: config.path, code: error.code, err: error.cause }, 'an upstream did not answer');
+      sendProblem(request, response, error);
+    },
+  });
+}
+
+/** Answers with an error, and counts it where it sheds load. */
+function createRefusal(path: string, { sendProblem, metrics }: ApiLaneOptions): SendError {
+  return (request, response, error) => {
+    const { code } = error;
+    if (code === 'overloaded' || code === 'rate_limited') metrics.shed.inc({ http_route: path, code });
+    sendProblem(request, response, error);
   };
 }

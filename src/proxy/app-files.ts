@@ -45,6 +45,7 @@ const hashedNames = [
 const fileAddress =
   /\/\.|\.(?:avif|br|bmp|css|csv|eot|gif|gz|html?|ico|jpe?g|js|json|map|md|mjs|mp[34]|ogg|otf|pdf|png|svg|ttf|txt|wasm|wav|web[mp]|webmanifest|woff2?|xml|zip|zst)$/i;
 
+/** Answers GET and HEAD: 200, 206, 304, 412 and 416 as HTTP asks; 404 `no_route` for what is neither a file nor a page, 405 `method_not_allowed`. */
 export function createAppFiles(options: AppFilesOptions): RequestListener {
   const { settings, sendProblem, log } = options;
   const { noncePlaceholder } = settings;

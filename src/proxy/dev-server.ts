@@ -43,7 +43,7 @@ const devServerLimits: UpstreamTimeLimits = { connectMs: 5_000, headersMs: 120_0
 // Pages stay open all day, and its sockets are silent until somebody edits a file.
 const devServerLifetime: TunnelLifetime = { idleMs: 86_400_000, maxAgeMs: undefined };
 
-// History fallback is the server's own.
+/** History fallback is the server's own. */
 export function createDevServer(options: DevServerOptions): DevServer {
   const { upstream, toClient, outgoingFor } = createWay(options);
   const forward = createForward({

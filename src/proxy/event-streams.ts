@@ -10,6 +10,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 /** Ties an answer to the session it was asked for, before its head is written. What comes back is why there is no room for it. */
 export type TieToSession = (request: IncomingMessage, response: ServerResponse, h: string) => PosternError | undefined;
 
+/** The streams count as event streams of the session, together with those of /bff/events. */
 export function createSessionTie(options: {
   streams: Pick<Streams, 'open'>;
   metrics: Pick<Metrics, 'eventStreams'>;

@@ -33,6 +33,7 @@ export interface Counts {
   limitRate(settings: SessionRate): (admit: Admit) => Admit;
 }
 
+/** The counts of one process. */
 export function createCounts(): Counts {
   const places = new Map<string, Places>();
   let rate: { key: string; limit: (admit: Admit) => Admit } | undefined;

@@ -1,5 +1,6 @@
 // Which route a path belongs to: the longest prefix that ends at a segment boundary (RFC 10017 section 6.1.3.6).
 // A path that a careless upstream could read as belonging to another route belongs to none.
+import { isUnder } from '../config/path-prefix.ts';
 import type { Config, RouteConfig } from '../config/schema.ts';
 import { reachOf, serverOf, socketOf } from '../config/upstream-address.ts';
 
@@ -42,29 +43,29 @@ export interface RouteTable {
 }
 
 interface Entry {
-  /** With a slash at its end. */
-  prefix: string;
-  laxPrefix: string;
+  path: string;
+  laxPath: string;
   match: { kind: 'route'; route: Route };
 }
 
+/** The order of the routes makes no difference. */
 export function createRouteTable(configs: readonly RouteConfig[]): RouteTable {
   const entries: Entry[] = configs.map((config) => {
-    const prefix = config.path === '/' ? '/' : `${config.path}/`;
-    return { prefix, laxPrefix: prefix.toLowerCase(), match: { kind: 'route', route: createRoute(config) } };
+    const { path } = config;
+    return { path, laxPath: path.toLowerCase(), match: { kind: 'route', route: createRoute(config) } };
   });
-  entries.sort((a, b) => b.prefix.length - a.prefix.length);
+  entries.sort((a, b) => b.path.length - a.path.length);
   const none: RouteMatch = { kind: 'none' };
   const ambiguous: RouteMatch = { kind: 'ambiguous' };
 
   return {
     routes: entries.map((entry) => entry.match.route),
     match(path) {
-      const entry = entries.find(({ prefix }) => isUnder(path, prefix));
+      const entry = entries.find((candidate) => isUnder(path, candidate.path));
       if (mayBeReadLaxly.test(path)) {
         const lax = laxReading(path);
-        const laxEntry = entries.find(({ laxPrefix }) => lax !== undefined && isUnder(lax, laxPrefix));
-        if (lax === undefined || laxEntry?.laxPrefix !== entry?.laxPrefix) return ambiguous;
+        const laxEntry = entries.find(({ laxPath }) => lax !== undefined && isUnder(lax, laxPath));
+        if (lax === undefined || laxEntry?.laxPath !== entry?.laxPath) return ambiguous;
       }
       return entry === undefined ? none : entry.match;
     },
@@ -103,28 +104,30 @@ function createRoute(config: RouteConfig): Route {
   };
 }
 
-function isUnder(path: string, prefix: string): boolean {
-  return path.startsWith(prefix) || (path.length === prefix.length - 1 && prefix.startsWith(path));
-}
-
 // Case-insensitive routers, servlet containers that drop ;parameters, file systems that drop dots and spaces at the end of a name, servers that
 // decode %2F before they split, or everything twice, those that fold characters into plain letters, dots and slashes, as for /ａdmin or the Kelvin
 // sign, and those that merge the slashes left over (CVE-2021-39206 and its kin).
 const mayBeReadLaxly = /[A-Z;%]|\.(?:\/|$)/;
 const asciiEscape = /%([0-7][0-9a-f])/gi;
 const dotSegment = /\/ *\.[. ]*(?:\/|$)/;
+const allButDelimiters = /[^/\\;%]+/g;
 
 /** Undefined where the path would lead out of the segments that it names. */
 function laxReading(path: string): string | undefined {
-  const folded = decoded(path)
-    .replace(asciiEscape, (_escape, code: string) => String.fromCharCode(parseInt(code, 16)))
-    .normalize('NFKC')
+  const plain = decoded(path).replace(asciiEscape, (_escape, code: string) => String.fromCharCode(parseInt(code, 16)));
+  const folded = plain.normalize('NFKC');
+  // A delimiter that comes of folding is one to some servers only, so that they disagree on what it ends.
+  if (folded.replace(allButDelimiters, '') !== plain.replace(allButDelimiters, '')) return undefined;
+  const read = folded
+    // Up and down again, and without the dot that this leaves over: a dotless i is an I in capitals, and a dotted I an i in small letters.
+    .toUpperCase()
     .toLowerCase()
+    .replaceAll('\u0307', '')
     .replaceAll('\\', '/')
     .replace(/;[^/]*/g, '');
-  if (dotSegment.test(folded)) return undefined;
+  if (dotSegment.test(read)) return undefined;
   // The lookbehind keeps it linear: without it a long run of dots would be scanned again from each dot.
-  return folded.replace(/(?<![. ])[. ]+(?=\/|$)/g, '').replace(/\/{2,}/g, '/');
+  return read.replace(/(?<![. ])[. ]+(?=\/|$)/g, '').replace(/\/{2,}/g, '/');
 }
 
 // What is not canonical may not be decodable either.

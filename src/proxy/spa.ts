@@ -16,6 +16,7 @@ export interface SpaOptions extends Omit<AppFilesOptions, 'settings'>, Omit<DevS
   settings: Config['spa'];
 }
 
+/** Answers 404 `no_route` where somebody else serves the app. */
 export function createSpa(options: SpaOptions): Spa {
   const { settings, sendProblem } = options;
   if (settings === undefined) {

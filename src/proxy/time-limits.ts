@@ -12,6 +12,7 @@ export interface UpstreamTimeLimits {
   idleMs: number;
 }
 
+/** The limits that a route sets, which are seconds there. */
 export function timeLimitsOf({ timeout }: Pick<RouteConfig, 'timeout'>): UpstreamTimeLimits {
   return { connectMs: timeout.connect * 1000, headersMs: timeout.headers * 1000, idleMs: timeout.idle * 1000 };
 }

@@ -42,6 +42,7 @@ const keepAliveMs = 60_000;
 /** What a closed side is given to close the other way too. */
 const lingerMs = 2_000;
 
+/** To be registered as a stream and then given to the connection, which calls the rest. */
 export class Tunnel implements UpgradeExchange, SessionStream {
   readonly kind = 'websocket';
   readonly #options: TunnelOptions;

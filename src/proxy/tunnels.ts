@@ -54,6 +54,7 @@ export interface Outbound {
 /** Takes a handshake over: either the tunnel comes about, or the response is answered. */
 export type OpenTunnel = (request: IncomingMessage, response: ServerResponse, outbound: Outbound) => void;
 
+/** Prepares tunnels on one way. */
 export function createTunnels(options: TunnelsOptions): OpenTunnel {
   const { connection, timeLimits, lifetime, toClient, streams, sendProblem, metrics, log } = options;
 

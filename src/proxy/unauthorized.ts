@@ -58,6 +58,7 @@ const pauseMs = 300_000;
 
 const pass: Reaction = { kind: 'pass' };
 
+/** One for each route: what it has learned of an upstream's 401s says nothing about another. */
 export function createUnauthorized(options: UnauthorizedOptions): Unauthorized {
   const { config, grant, tokens, now } = options;
   let failures = 0;

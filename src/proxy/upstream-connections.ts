@@ -62,6 +62,7 @@ const callSettings = { keepAlive: true, maxSockets: Infinity, maxFreeSockets: 25
 // An idle connection may be closed in the moment it is used, and a handshake cannot be sent again.
 const upgradeSettings = { keepAlive: false, maxSockets: Infinity };
 
+/** Connects to nothing before the first request. */
 export function createUpstreamConnections({ audit }: { audit: Audit }): UpstreamConnections {
   const tls = createUpstreamTls({ audit });
   const calls = oncePerUpstream(createConnection, (upstream) => createAgent(upstream, callSettings, tls));

@@ -30,7 +30,7 @@ export interface OwnStatements {
   requestId: string;
   /** The token for the upstream; none for an anonymous call. */
   bearer: string | undefined;
-  /** Who is logged in; undefined for an anonymous call. */
+  /** Who is signed in; undefined for an anonymous call. */
   claims: Claims | undefined;
 }
 

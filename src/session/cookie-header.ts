@@ -14,7 +14,13 @@ export function valuesOf(cookieHeader: string | undefined, name: string): string
     // A lone word is a name and its own value.
     const nameEnd = hasValue ? equals : end;
     const valueStart = hasValue ? equals + 1 : start;
-    if (withoutBlanks(cookieHeader.slice(start, nameEnd)) === name) {
+    let nameStart = start;
+    while (nameStart < nameEnd && isBlank(cookieHeader[nameStart])) nameStart += 1;
+    // Every call asks, about cookies that are mostly others': those are not even cut out.
+    if (
+      cookieHeader.startsWith(name, nameStart) &&
+      withoutBlanks(cookieHeader.slice(nameStart + name.length, nameEnd)) === ''
+    ) {
       values.push(withoutBlanks(cookieHeader.slice(valueStart, end)));
     }
     start = end + 1;

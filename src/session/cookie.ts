@@ -1,6 +1,6 @@
-// The session cookie: the one place that names, signs and verifies it (RFC 10017 section 6.1.3.2, RFC 6265bis).
+// The session cookie: the one place that names it and verifies it; express-session signs it (RFC 10017 section 6.1.3.2, RFC 6265bis).
 import { createHash } from 'node:crypto';
-import { sign, unsign } from 'cookie-signature';
+import { unsign } from 'cookie-signature';
 import { valuesOf } from './cookie-header.ts';
 
 export type CookieReading = { kind: 'absent' } | { kind: 'invalid' } | { kind: 'valid'; sessionId: string; h: string };
@@ -12,8 +12,6 @@ export interface SessionCookie {
   readonly attributes: { path: '/'; httpOnly: true; secure: boolean; sameSite: 'strict' | 'lax'; maxAge?: number };
   /** Two cookies of our name are no session: nobody can say which one the browser was given first (cookie tossing). */
   read(cookieHeader: string | undefined): CookieReading;
-  /** The cookie's value for a session id, as express-session signs it. */
-  valueFor(sessionId: string): string;
   /** Whether a cookie belongs to Postern (session, login transactions, login counter): such cookies never go upstream, nor come from there. */
   isOwn(cookieName: string): boolean;
 }
@@ -31,6 +29,7 @@ export interface SessionCookieOptions {
 // 32 random bytes in base64url: anything else was not made by us.
 const sessionIdPattern = /^[A-Za-z0-9_-]{43}$/;
 
+/** Over https the name begins with `__Host-Http-`; on plain http it ends in the port. */
 export function createSessionCookie(options: SessionCookieOptions): SessionCookie {
   const { baseName, secrets } = options;
   const url = new URL(options.publicUrl);
@@ -52,11 +51,6 @@ export function createSessionCookie(options: SessionCookieOptions): SessionCooki
       const [value] = values;
       if (values.length > 1 || value === undefined) return { kind: 'invalid' };
       return verify(value) ?? { kind: 'invalid' };
-    },
-    valueFor(sessionId) {
-      const [signing] = secrets();
-      if (signing === undefined) throw new Error('A session cookie needs a signing secret');
-      return encodeURIComponent(`s:${sign(sessionId, signing)}`);
     },
     isOwn: (cookieName) =>
       cookieName === name || cookieName.startsWith(`${name}-tx-`) || cookieName === `${name}-logins`,
@@ -88,11 +82,12 @@ function createVerifier(secrets: () => readonly string[]): (value: string) => Va
     const sessionId = sessionIdIn(value, current);
     if (sessionId === undefined) return undefined;
     const reading: ValidReading = { kind: 'valid', sessionId, h: hashOf(sessionId) };
-    // One spelling only: a cookie could be percent-encoded in countless ways.
-    if (value !== encodeURIComponent(decodeURIComponent(value))) return reading;
+    // One spelling only: a cookie could be percent-encoded in countless ways. And not `value` itself, a piece of the header that would hold all of it.
+    const spelling = encodeURIComponent(decodeURIComponent(value));
+    if (value !== spelling) return reading;
     const [oldest] = good.size < maxRemembered ? [] : good.keys();
     if (oldest !== undefined) good.delete(oldest);
-    good.set(value, reading);
+    good.set(spelling, reading);
     return reading;
   };
 }

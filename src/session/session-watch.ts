@@ -99,7 +99,7 @@ export function watchSession(options: SessionWatchOptions): SessionWatch {
     if (notice !== undefined && !wasNear) options.onExpiring(notice);
   }
 
-  // An outage is not a logout; but the absolute end comes without the store, since nothing moves it.
+  // An outage is not a logout; but the absolute end comes without the store, since no activity moves it.
   function goOnWithoutAnswer(): void {
     if (known !== undefined && now() >= known.absoluteEndsAt) lapse('absolute');
     else lookIn(spread(askAgainMs));

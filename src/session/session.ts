@@ -52,6 +52,7 @@ export interface SessionsOptions {
   idleSeconds: number;
 }
 
+/** Signs with the secrets of the moment in which a session is made. */
 export function createSessions({ store, cookie, secrets, idleSeconds }: SessionsOptions): Sessions {
   let made: { secrets: readonly string[]; middleware: RequestHandler } | undefined;
 

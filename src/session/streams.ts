@@ -69,6 +69,7 @@ interface Entry {
   watch: SessionWatch | undefined;
 }
 
+/** The register of one process. */
 export function createStreams({ store, limits, now, random }: StreamsOptions): Streams {
   const entries = new Map<string | undefined, Entry>();
   const openInAll: Record<StreamKind, number> = { events: 0, websocket: 0 };

@@ -16,6 +16,7 @@ const askWhileBrokenMs = 250;
 const askEveryMs = 5_000;
 const mostRedirections = 4;
 
+/** Begins to connect at once. `nodes` are those to begin with; the others are found. `random` is in [0, 1). */
 export function createClusterLink(options: LinkOptions & { nodes: Address[]; random: () => number }): RedisLink {
   const { settings, nodes: startNodes, random, retryStrategy, onStanding, onBroken, onError } = options;
   const driver = driverOptions(settings);

@@ -35,8 +35,6 @@ export interface RedisConnectionOptions extends RedisSettings {
   onMessagesRefused?: (cause: unknown) => void;
 }
 
-export type RedisConnection = ReturnType<typeof createRedisConnection>;
-
 /** Begins to connect and goes on trying for ever; returns at once, whether Redis is there or not. */
 export function createRedisConnection(options: RedisConnectionOptions) {
   const { now, random, channel } = options;

@@ -72,6 +72,7 @@ export function driverOptions({ username, password, database, tls }: RedisSettin
   };
 }
 
+/** Begins to connect at once. */
 export function createServerLink({ settings, retryStrategy, onStanding, onBroken, onError }: LinkOptions): RedisLink {
   const open = (connectionName: string): Redis => {
     const place = sentinelOptions(settings, retryStrategy);

@@ -50,6 +50,6 @@ export function toRefusals(reply: unknown): Refusal[] {
 
 /** An error of the server without what it says of the script that met it, and without the arguments that it repeats: a password may be among them. One line. */
 export function reasonIn(error: string): string {
-  const reason = error.replace(/ script: .*$|,? with args beginning with.*$/s, '');
+  const reason = error.replace(/ script: [^:]*on @.*$|,? with args beginning with.*$/s, '');
   return reason.replaceAll(/\p{Cc}/gu, ' ').slice(0, 200);
 }

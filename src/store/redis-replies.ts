@@ -6,11 +6,13 @@ import type { BeginOutcome, CommitOutcome, EndIfOutcome, LoadedRecord } from './
 /** A script's answer without the key it begins with: its kind and what belongs to it. */
 export type Reply = unknown[];
 
+/** The answer of the script `load`. */
 export function toLoaded(h: string, [kind, detail]: Reply): LoadedRecord | 'unreadable' | null {
   if (kind === 'gone') return null;
   return kind === 'loaded' ? (parseRecord(h, detail) ?? 'unreadable') : 'unreadable';
 }
 
+/** The answer of `begin`. Throws StoreUnavailable for what it never answers, as the others do. */
 export function toBeginOutcome(h: string, [kind, detail]: Reply): BeginOutcome {
   switch (kind) {
     case 'gone':
@@ -28,6 +30,7 @@ export function toBeginOutcome(h: string, [kind, detail]: Reply): BeginOutcome {
   }
 }
 
+/** The answer of `commit`. */
 export function toCommitOutcome(h: string, [kind, detail]: Reply): CommitOutcome {
   switch (kind) {
     case 'gone':
@@ -40,6 +43,7 @@ export function toCommitOutcome(h: string, [kind, detail]: Reply): CommitOutcome
   }
 }
 
+/** The answer of `endIf`. */
 export function toEndIfOutcome(h: string, [kind, detail]: Reply): EndIfOutcome {
   switch (kind) {
     case 'gone':
@@ -52,11 +56,13 @@ export function toEndIfOutcome(h: string, [kind, detail]: Reply): EndIfOutcome {
   }
 }
 
+/** The answer of a script that reads one text; null when there is none. */
 export function toText([value]: Reply): string | null {
   if (value === null || typeof value === 'string') return value;
   throw unexpected(value);
 }
 
+/** The answer of `indexFind`. */
 export function toMembers([members]: Reply): string[] {
   if (Array.isArray(members)) return members.map(String);
   throw unexpected(members);

@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 
 /** Written into every record; a record of another format is left as it is. */
-export const recordFormat = '1';
+const recordFormat = '1';
 
 /** What a record consists of besides `main`, the sealed tokens; in the order in which the scripts answer it. */
 export const recordFields = [
@@ -29,6 +29,7 @@ export interface Script {
   sha1: string;
 }
 
+/** A script, and the hash that a server knows it by once it has run there. */
 export function script(...parts: string[]): Script {
   const lua = parts.join('\n');
   return { lua, sha1: createHash('sha1').update(lua).digest('hex') };
@@ -102,7 +103,7 @@ redis.call('HSET', KEYS[1], 'attemptOwner', owner, 'attemptDeadlineAt', now + AR
 return answer('begun', takeover)`,
 );
 
-/** KEYS tokens. ARGV revision, owner, channel, h, main, expiresInMs or '', refreshExpiresInMs or ''. Writes over the revision it was begun on or not at all, and never makes a record. The record's life is not touched. */
+/** KEYS tokens. ARGV revision, owner, channel, h, main, expiresInMs or '', refreshExpiresInMs or ''. Writes over the revision it was begun on or not at all, and never makes a record. The life of its key is not touched. */
 export const commit = script(
   onRecord,
   publish,

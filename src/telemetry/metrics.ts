@@ -6,10 +6,14 @@ const latencyBuckets = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1
 // A refresh has 25 seconds, and who waits for one 15.
 const refreshBuckets = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 25];
 
+const endReasons = ['logout', 'replaced', 'revoked', 'back-channel', 'front-channel', 'limit', 'admin'];
+
 export type Metrics = ReturnType<typeof createMetrics>;
 
 /** What one process has counted, as it travels to another. */
 export type Figures = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
+
+type Named = { name: string; help: string };
 
 /** All metrics of one process, in a registry of their own so that tests do not share them. */
 export function createMetrics() {
@@ -18,7 +22,7 @@ export function createMetrics() {
   collectDefaultMetrics({ register: registry });
 
   /** A gauge that is a plain number until somebody asks: for what changes with every request. */
-  function tally(gauge: { name: string; help: string }): { value: number } {
+  function tally(gauge: Named): { value: number } {
     const tally = { value: 0 };
     new Gauge({
       ...gauge,
@@ -30,12 +34,14 @@ export function createMetrics() {
     return tally;
   }
 
-  /** A counter of known outcomes that are all there from the start: Prometheus' increase() does not see the one with which a series begins. */
-  function outcomes(counter: { name: string; help: string }, known: readonly string[]): Counter<'outcome'> {
-    const counted = new Counter({ ...counter, labelNames: ['outcome'] as const, registers });
-    for (const outcome of known) counted.inc({ outcome }, 0);
+  /** A counter whose labels are all there from the start: Prometheus' increase() does not see the one with which a series begins. */
+  function counterBy<Label extends string>(label: Label, counter: Named, known: readonly string[]): Counter<Label> {
+    const counted = new Counter({ ...counter, labelNames: [label], registers });
+    for (const value of known) counted.labels(value).inc(0);
     return counted;
   }
+
+  const outcomes = (counter: Named, known: readonly string[]) => counterBy('outcome', counter, known);
 
   return {
     registry,
@@ -64,12 +70,7 @@ export function createMetrics() {
       'unavailable',
       'unknown',
     ]),
-    logouts: new Counter({
-      name: 'postern_logouts_total',
-      help: 'Sessions ended, by reason.',
-      labelNames: ['reason'] as const,
-      registers,
-    }),
+    logouts: counterBy('reason', { name: 'postern_logouts_total', help: 'Sessions ended, by reason.' }, endReasons),
     refreshes: outcomes({ name: 'postern_token_refresh_total', help: 'Refreshes that this process led, by outcome.' }, [
       'refreshed',
       'ended',

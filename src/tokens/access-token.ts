@@ -42,6 +42,7 @@ const retryAfterPatienceMs = 5_000;
 const refreshNowEveryMs = 5_000;
 const refreshForReplayEveryMs = 60_000;
 
+/** `now` is epoch ms, never going backwards. */
 export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
   const { vault, refreshBeforeMs, now } = options;
   const flights = new Map<string, Promise<AccessTokenOutcome>>();

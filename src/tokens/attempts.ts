@@ -10,6 +10,7 @@ import type { Logger } from '../telemetry/log.ts';
  */
 export const attemptDeadlineMs = tokenCallMs + 5_000;
 
+/** The attempts of one process. */
 export function createAttempts(log: Logger) {
   const underWay = new Set<Promise<unknown>>();
   const state = { draining: false, closed: false };

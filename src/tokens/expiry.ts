@@ -31,6 +31,7 @@ export interface Remaining {
   accessToken: number | undefined;
 }
 
+/** `now` is the store's clock, `ttlMs` what the record has left without activity. */
 export function remainingOf(record: Instants, now: number, ttlMs: number): Remaining {
   return {
     idle: Math.max(0, ttlMs),

@@ -20,6 +20,7 @@ export interface FailoverMemory {
   close(): void;
 }
 
+/** The memory of one process; `now` is epoch ms. */
 export function createFailoverMemory(options: {
   store: Pick<Store, 'end' | 'restore'>;
   now: () => number;

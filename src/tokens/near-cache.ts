@@ -30,6 +30,7 @@ interface Load {
   overtaken: boolean;
 }
 
+/** The cache of one process; `now` is epoch ms. */
 export function createNearCache(options: {
   store: Pick<Store, 'listening'>;
   maxEntries: number;

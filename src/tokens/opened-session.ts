@@ -28,6 +28,7 @@ export type VaultOutcome =
 /** Opens a record; null when no key of ours does, or when it belongs to another registration at the provider. */
 export type OpenSession = (sessionId: string, h: string, loaded: LoadedRecord) => OpenedSession | null;
 
+/** `now` is epoch ms, to be compared with the store's clock. Counts what cannot be opened. */
 export function createSessionOpener(options: {
   seal: TokenSeal;
   registration: Pick<Config['provider'], 'issuer' | 'clientId'>;

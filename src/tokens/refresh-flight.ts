@@ -44,6 +44,7 @@ const otherCommitMs = 2_000;
 const slowPollMs = 1_000;
 const unsettledPollMs = 100;
 
+/** The flights of one process; `now` is epoch ms, never going backwards. */
 export function createRefreshFlight(options: RefreshFlightOptions) {
   const { store, vault, provider, now, metrics, log } = options;
   const backOff = createBackOff();

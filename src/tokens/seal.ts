@@ -35,6 +35,7 @@ export interface TokenSeal {
   open(owner: { sessionId: string; h: string }, revision: number, sealed: string): Tokens | null;
 }
 
+/** For what the browser keeps. */
 export function createBox(ring: KeyRing, purpose: 'transaction'): Box {
   return {
     seal: (plaintext, context) => seal(ring, { purpose, salt: '', context }, plaintext),
@@ -42,6 +43,7 @@ export function createBox(ring: KeyRing, purpose: 'transaction'): Box {
   };
 }
 
+/** For what a ticket opens. */
 export function createTicketBox(ring: KeyRing): TicketBox {
   return {
     seal: (ticket, plaintext) => seal(ring, { purpose: 'ticket', salt: ticket, context: '' }, plaintext),
@@ -49,6 +51,7 @@ export function createTicketBox(ring: KeyRing): TicketBox {
   };
 }
 
+/** For sessions' tokens. */
 export function createTokenSeal(ring: KeyRing): TokenSeal {
   // The record's key, its field and its revision are authenticated: a value moved to another session, or put back from an earlier revision, does not open.
   const place = ({ sessionId, h }: { sessionId: string; h: string }, revision: number): Place => ({

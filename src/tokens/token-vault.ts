@@ -62,6 +62,7 @@ export interface TokenVaultOptions {
   log: Logger;
 }
 
+/** Hears nothing by itself: the caller subscribes it to the store. `now` is epoch ms, never going backwards. */
 export function createTokenVault(options: TokenVaultOptions): TokenVault {
   const { store, seal, hashOf, registration, now, metrics } = options;
   const failover = createFailoverMemory({ store, now });

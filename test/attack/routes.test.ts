@@ -110,6 +110,9 @@ describe('a path that another server would read as another route is refused (RT-
     '/%61pi/x',
     '/ap\xed',
     '/api/open%2f',
+    // A dotless i and a dotted I, which are an i to who compares without regard to case (String.equalsIgnoreCase, re.IGNORECASE).
+    '/publ%C4%B1c/x',
+    '/publ%C4%B0c/x',
   ])('%s', async (target) => {
     expect(await statusOf(target)).toBe(400);
     expect(upstream.requests).toEqual([]);
@@ -198,7 +201,17 @@ describe('what is decided upon is the path alone', () => {
 });
 
 test('operators’ paths are not on the public listener (RT-16, SEC-02)', async () => {
-  for (const target of ['/metrics', '/livez', '/readyz', '/debug', '/admin', '/ready']) {
+  for (const target of [
+    '/metrics',
+    '/metrics/',
+    '/livez',
+    '/readyz',
+    '/debug',
+    '/debug/pprof',
+    '/admin',
+    '/admin/sessions',
+    '/ready',
+  ]) {
     expect([target, await statusOf(target)]).toEqual([target, 404]);
   }
 });

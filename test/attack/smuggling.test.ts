@@ -97,6 +97,16 @@ describe('ambiguous framing is refused and the connection closed (PRX-08, PX-03)
   });
 });
 
+test.each(['Transfer-Encoding: chunked', 'Content-Length: 46', 'Upgrade: h2c', 'Host: other.example.com'])(
+  'no field is overlooked behind thousands of others: %s (PX-03)',
+  async (line) => {
+    const head = ['GET /lenient HTTP/1.1', `Host: ${gate.host}`, 'Connection: close', ...Array(2_000).fill('a:'), line];
+    const { answers } = await exchange(gate.address, `${head.join('\r\n')}\r\n\r\n2e\r\n${hidden()}`);
+    expect(answers.map(({ status }) => status)).toEqual([431]);
+    expect(lenient.received).toBe('');
+  },
+);
+
 describe('a request within a body stays a body (PX-01)', () => {
   test.each(['GET', 'DELETE', 'OPTIONS', 'POST', 'PUT'])('%s with chunks', async (method) => {
     const inner = hidden();

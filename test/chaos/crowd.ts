@@ -99,7 +99,7 @@ export async function gatherCrowd(house: House, size: number): Promise<Crowd> {
     },
     async isWell() {
       const everybody = members.flatMap((member) =>
-        house.replicas.map((_, replica) => call(member, replica, AbortSignal.timeout(1_000))),
+        house.replicas.map((_, replica) => call(member, replica, AbortSignal.timeout(5_000))),
       );
       return (await Promise.all(everybody)).every((seen) => seen === '200');
     },

@@ -56,9 +56,9 @@ export interface TokenCall {
 }
 
 /** Messages take milliseconds; the rest is for a busy machine. */
-const messageMs = 500;
-/** When messages may have been lost: silence is noticed within 3 s. */
-const silenceMs = 3_500;
+const messageMs = 2_000;
+/** When messages may have been lost: silence is noticed within 3 s, and a busy machine takes its time. */
+const silenceMs = 6_000;
 /** Reconnecting, settling, the last time limits. */
 const storeRecoversMs = 8_000;
 /** The circuit breaker's 10 s. */

@@ -196,7 +196,7 @@ export async function untilExpired({ house }: Stage, { session }: Member): Promi
     );
   await until(
     () => Date.now() > issuedAt() + accessTokenTtlSeconds * 1000,
-    10_000,
+    60_000,
     () => pause(50),
   );
 }

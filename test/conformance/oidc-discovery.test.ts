@@ -181,5 +181,5 @@ test('changed metadata is in use after ten minutes (OA-24)', async () => {
 
 test('a provider without end_session_endpoint means a local logout, without an error (LOG-06)', async () => {
   op.does.metadata = { end_session_endpoint: undefined };
-  expect(await connect().endSession('id-token', 'state')).toBeNull();
+  expect(await connect().logoutRequest('id-token', 'state')).toBeNull();
 });

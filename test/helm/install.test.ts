@@ -57,6 +57,7 @@ test('the password of a Valkey is made once and kept, so that an upgrade cuts no
   expect(Buffer.from(first, 'base64').toString()).toMatch(/^[A-Za-z0-9]{48}$/);
   expect(passwordIn(await install(empty, valkey))).not.toBe(first);
   expect(passwordIn(await install(installed, valkey))).toBe(keptPassword);
+  expect(await install(empty, valkey)).toMatch(/\n\nThe sessions are in the one Valkey postern-valkey: .+\n\n/);
 });
 
 test('without being asked the chart makes no Secret at all', async () => {

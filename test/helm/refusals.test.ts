@@ -136,13 +136,13 @@ const refused: [what: string, example: string, values: object, message: string][
     'more workers than there is memory for',
     'production',
     { config: { workers: 5 } },
-    'resources.limits.memory: 512Mi is too little for 5 workers, each of which is a process; give them 640Mi',
+    'resources.limits.memory: 512Mi is too little for 5 workers, each of which is a process; give them 704Mi',
   ],
   [
     'more workers, by the processors of the container, than there is memory for',
     'production',
     { config: { workers: 'auto' }, resources: { limits: { cpu: '1500m', memory: '0.2G' } } },
-    'resources.limits.memory: 0.2G is too little for 2 workers, each of which is a process; give them 256Mi',
+    'resources.limits.memory: 0.2G is too little for 2 workers, each of which is a process; give them 320Mi',
   ],
 ];
 
@@ -154,9 +154,9 @@ test.each(refused)('%s is refused in words that help', async (_what, example, va
 
 test('workers that there is memory for are let through', async () => {
   for (const values of [
-    { config: { workers: 4 } },
-    { config: { workers: 8 }, resources: { limits: { memory: '1Gi' } } },
-    { config: { workers: 'auto' }, resources: { limits: { cpu: 2, memory: '256Mi' } } },
+    { config: { workers: 3 } },
+    { config: { workers: 7 }, resources: { limits: { memory: '1Gi' } } },
+    { config: { workers: 'auto' }, resources: { limits: { cpu: 2, memory: '320Mi' } } },
     { config: { workers: 8 }, resources: { limits: null } },
   ])
     expect(await helm('template', 'production', values)).toMatchObject({ code: 0 });

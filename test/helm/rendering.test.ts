@@ -80,7 +80,7 @@ describe.each(examples)('the example %s', (example) => {
     for (const pod of pods) {
       const claims = pod.spec.volumes === undefined ? ['data'] : [];
       const volumes = [...claims, ...(pod.spec.volumes ?? []).map(({ name }: { name: string }) => name)];
-      for (const { volumeMounts } of pod.spec.containers) {
+      for (const { volumeMounts = [] } of pod.spec.containers) {
         for (const { name } of volumeMounts) expect(volumes).toContain(name);
       }
     }

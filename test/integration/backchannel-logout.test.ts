@@ -54,6 +54,21 @@ test('a logout token with a sub alone ends every session of that user and nobody
   expect(await redis.command('KEYS', 'postern:sid:*')).toEqual([]);
 });
 
+test('an audit event tells who asked and how many sessions it ended, or why it was refused (LOGS-02)', async () => {
+  const { log } = party.postern;
+  const told = (event: string): Record<string, unknown>[] =>
+    log.map((line) => JSON.parse(line) as Record<string, unknown>).filter((line) => line['event'] === event);
+  const asked = { requestId: expect.any(String), client: '127.0.0.1', issuer: party.op.issuer };
+  await login('alice', { sid: 'a1' });
+  await login('alice', { sid: 'a2' });
+  log.length = 0;
+  expect((await send({ sub: 'alice' })).status).toBe(200);
+  expect(told('backchannel_logout')).toMatchObject([{ ...asked, level: 'info', sessions: 2 }]);
+  expect(told('session_ended').map(({ reason }) => reason)).toEqual(['back-channel', 'back-channel']);
+  expect((await postLogoutToken(party.postern, 'not.a.token')).status).toBe(400);
+  expect(told('backchannel_logout_failed')).toMatchObject([{ ...asked, level: 'warn', reason: expect.any(String) }]);
+});
+
 test('a logout that one replica hears of holds on the others at once (SES-08)', async () => {
   const keys = [newSessionKey()];
   const shared = { session: { keys }, redis: { url: redis.url } };

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { parse } from 'yaml';
+import { keycloakVersion } from '../../scripts/keycloak.js';
 import { logIn, openBrowser, whoAmI } from '../support/browser-login.ts';
 import { freePort } from '../support/free-port.ts';
 import { newSessionKey, startPosternProcess } from '../support/postern.ts';
@@ -19,6 +20,7 @@ const folder = join(import.meta.dirname, '../../examples/compose');
 const read = (path: string): string => readFileSync(join(folder, path), 'utf8');
 
 interface Service {
+  image?: string;
   ports?: string[];
   volumes?: string[];
   environment?: Record<string, string>;
@@ -74,6 +76,10 @@ test('what is registered at Keycloak is what Postern asks for', () => {
   const api = services['api']!.environment!['CLIENT_ID'];
   expect(client(provider.clientId).protocolMappers[0].config['included.client.audience']).toBe(api);
   expect(client(api!)).toMatchObject({ publicClient: false, standardFlowEnabled: false });
+});
+
+test('the Keycloak of the example is the one that Postern is tested with', () => {
+  expect(services['keycloak']!.image).toBe(`quay.io/keycloak/keycloak:${keycloakVersion}`);
 });
 
 test('every secret is made by make-env, on this machine, and reaches whoever names it', () => {

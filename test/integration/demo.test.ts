@@ -116,6 +116,23 @@ test('what was typed survives a session that ended in another tab', async () => 
   await context.close();
 });
 
+test('who comes back to a tab whose session has ended elsewhere finds what was typed there, and no word of a valid token', async () => {
+  const context = await chromium.newContext();
+  const page = await context.newPage();
+  await open(page, demo);
+  await logIn(page, 'bob');
+  await page.getByLabel('New order').fill('Two scones');
+
+  expect((await context.request.post(`${demo.url}/bff/logout`, { headers: { 'x-csrf': '1' } })).status()).toBe(200);
+  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+  await page.getByText('Nothing you typed is lost').waitFor();
+  expect(await page.getByLabel('New order').inputValue()).toBe('Two scones');
+  expect(await page.getByLabel('New order').isVisible()).toBe(true);
+  expect(await page.getByText(/token (valid|expired)/).count()).toBe(0);
+  expect(await page.getByRole('button', { name: 'Log out' }).count()).toBe(0);
+  await context.close();
+});
+
 test('somebody who is no user, and somebody who says no, are told so and can try again', async () => {
   const context = await chromium.newContext();
   const page = await context.newPage();

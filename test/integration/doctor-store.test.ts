@@ -2,16 +2,17 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { makeCertificate } from '../support/certificate.ts';
 import { aclUser, documentedRules, makeAclUser } from '../support/documented-acl.ts';
+import { describeOn } from '../support/describe-on.ts';
 import { configText, doctorProcess, examined, failuresIn, summaryOf } from '../support/doctor.ts';
 import { startMisbehavingProvider } from '../support/misbehaving-provider.ts';
 import type { MisbehavingProvider } from '../support/misbehaving-provider.ts';
 import { startRedisCluster } from '../support/redis-cluster.ts';
 import { startSentinelGroup } from '../support/redis-sentinel.ts';
-import { launchRedis, startRedis } from '../support/redis.ts';
-import type { RedisServer } from '../support/redis.ts';
+import { launchRedis, redisProgram, startRedis, valkeyProgram } from '../support/redis.ts';
+import type { RedisServer, ServerProgram } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
 let op: MisbehavingProvider;
@@ -26,10 +27,13 @@ async function storeReport(redis: Record<string, unknown>) {
   return { code, summary: summaryOf(report.store.observations), failures: failuresIn(report), store: report.store };
 }
 
-describe('one server', () => {
+for (const program of [redisProgram, valkeyProgram])
+  describeOn(`one server of ${program.name}`, program.absence, () => oneServer(program));
+
+function oneServer({ path: program }: ServerProgram): void {
   let redis: RedisServer;
   beforeAll(async () => {
-    redis = await startRedis();
+    redis = await launchRedis({ program });
   });
   afterAll(() => redis[Symbol.asyncDispose]());
 
@@ -176,11 +180,11 @@ describe('one server', () => {
     expect(code).toBe(1);
     expect(failures).toMatchObject([{ about: 'reach', key: 'redis' }]);
   });
-});
+}
 
 test('a replica is told of, because it takes no writes', async () => {
   await using primary = await startRedis('--repl-diskless-sync-delay', '0');
-  await using replica = await startRedis('--replicaof', `127.0.0.1 ${primary.port}`);
+  await using replica = await startRedis('--replicaof', '127.0.0.1', String(primary.port));
   await until(async () => String(await replica.command('INFO', 'replication')).includes('master_link_status:up'));
   const { failures } = await storeReport({ url: replica.url });
   expect(failures).toEqual(
@@ -213,7 +217,7 @@ test('of a Cluster every master is asked, and one of them taken for a lone serve
   expect(store.kind).toBe('cluster');
   expect(summary.filter((line) => line === 'ok permissions')).toHaveLength(3);
   expect(summary).toEqual(expect.arrayContaining(['ok messages', 'note min-replicas-to-write']));
-  for (const node of nodes) expect(JSON.stringify(store.observations)).toContain(`${node}: Redis `);
+  for (const node of nodes) expect(JSON.stringify(store.observations)).toMatch(new RegExp(`${node}: (Redis|Valkey) `));
   expect(await cluster.onMasters('KEYS', '*')).toEqual([[], [], []]);
 
   await makeAclUser(cluster.servers);

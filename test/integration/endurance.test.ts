@@ -10,7 +10,7 @@ beforeAll(async () => {
 }, 180_000);
 afterAll(() => house.close());
 
-test('calls, refreshes, logins, uploads, downloads, streams, WebSockets and people who hang up: everybody gets their own answers, and nothing stays behind (PX-09, CS-13, DL-08)', async () => {
+test('calls, refreshes, logins, uploads, downloads, streams, WebSockets and people who hang up: everybody gets their own answers, and nothing stays behind (PX-09, CS-13, DL-08, DL-10)', async () => {
   const { outcomes, violations, left, before, after } = await endure({
     house,
     people: 8,

@@ -2,73 +2,40 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { request } from 'undici';
+import { startBehindGateway } from '../support/behind-gateway.ts';
+import type { BehindGateway } from '../support/behind-gateway.ts';
 import { describeOn } from '../support/describe-on.ts';
 import { createCaller } from '../support/gate-call.ts';
 import { freePort } from '../support/free-port.ts';
 import { openEvents } from '../support/event-stream.ts';
-import type { Gateway } from '../support/gateway-programs.ts';
 import { gatewayKinds } from '../support/gateways.ts';
 import type { GatewayKind } from '../support/gateways.ts';
 import type { LocalPostern, Postern } from '../support/postern.ts';
-import { startPostern } from '../support/postern.ts';
 import type { RealProvider } from '../support/real-provider.ts';
-import { startRealProvider } from '../support/real-provider.ts';
-import type { RedisServer } from '../support/redis.ts';
-import { startRedis } from '../support/redis.ts';
 import type { SignedIn } from '../support/signed-in.ts';
 import { signIn } from '../support/signed-in.ts';
 import { Client, handshakeBytes, openSocket } from '../support/socket-client.ts';
 import type { HandshakeFields } from '../support/socket-client.ts';
-import { SocketUpstream } from '../support/socket-upstream.ts';
+import type { SocketUpstream } from '../support/socket-upstream.ts';
 import { until } from '../support/until.ts';
-import { RecordingUpstream } from '../support/upstream.ts';
+import type { RecordingUpstream } from '../support/upstream.ts';
 
 const fromOwnPage = { 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty' };
 
 for (const kind of gatewayKinds) describeOn(`behind ${kind.name}`, kind.absence, () => claims(kind));
 
 function claims(kind: GatewayKind): void {
+  let behind: BehindGateway;
   let provider: RealProvider;
-  let redis: RedisServer;
   let api: RecordingUpstream;
   let sockets: SocketUpstream;
   let postern: LocalPostern;
-  let gateway: Gateway;
-  /** Postern as browsers see it. */
   let site: Postern;
   let alice: SignedIn;
 
   beforeAll(async () => {
-    const port = await freePort();
-    [provider, redis, api, sockets] = await Promise.all([
-      startRealProvider(),
-      startRedis(),
-      RecordingUpstream.start(),
-      SocketUpstream.start(),
-    ]);
-    api.onUpgrade((request, socket, head) => sockets.take(request, socket, head));
-    postern = await startPostern(provider, {
-      publicUrl: `http://localhost:${port}`,
-      listen: '127.0.0.1:0',
-      forwardAuth: { listen: '127.0.0.1:0' },
-      trustedProxies: ['127.0.0.1'],
-      redis: { url: redis.url },
-      // Each decision asks the store, so that an outage shows at once.
-      session: { keys: [randomBytes(32).toString('base64')], nearCache: { enabled: false } },
-      routes: [
-        { path: '/api', upstream: api.url },
-        { path: '/api/reports', upstream: api.url, methods: ['GET'] },
-        { path: '/api/health', upstream: api.url, auth: 'none' },
-        { path: '/api/catalog', upstream: api.url, auth: 'optional' },
-        { path: '/api/live', upstream: api.url, websocket: true },
-      ],
-    });
-    gateway = await kind.start(port, {
-      postern: new URL(postern.address).host,
-      decisions: new URL(postern.forwardAuthUrl ?? '').host,
-      api: api.authority,
-    });
-    site = { ...postern, address: `http://127.0.0.1:${port}` };
+    behind = await startBehindGateway(kind);
+    ({ provider, api, sockets, postern, site } = behind);
     alice = await signIn(site, provider);
   }, 60_000);
 
@@ -78,11 +45,7 @@ function claims(kind: GatewayKind): void {
     sockets.handshakes.length = 0;
   });
 
-  afterAll(async () => {
-    await gateway.stop();
-    await postern.stop();
-    await Promise.all([redis[Symbol.asyncDispose](), provider.close(), api.stop(), sockets.stop()]);
-  });
+  afterAll(() => behind.stop());
 
   const { call, open } = createCaller(() => ({ address: site.address, host: new URL(site.publicUrl).host }));
 
@@ -120,9 +83,22 @@ function claims(kind: GatewayKind): void {
       problem: { code: 'method_not_allowed' },
       headers: { allow: 'GET' },
     });
-    // Wherever the gateway itself does not refuse them.
-    for (const path of ['/api//orders', '/api/x/%2e%2e/orders', '/api/orders%2f1']) {
-      expect([path, (await call(path, { cookie: alice.cookie })).status]).toEqual([path, 400]);
+    expect(api.requests).toEqual([]);
+  });
+
+  test('a path with a second reading is refused, or decided about as it is sent (RT-05)', async () => {
+    for (const path of ['/api//orders', '/api/x/%2e%2e/orders', '/api/x/../orders', '/api/orders%2f1']) {
+      const { status } = await call(path, { cookie: alice.cookie });
+      const outcome = status === 400 ? 'refused' : api.requests.at(-1)?.target;
+      expect([path, outcome]).toEqual([path, expect.stringMatching(/^refused$|^\/api\/orders$/)]);
+    }
+    api.requests.length = 0;
+    // Through a public route, or through what is Postern's own, to one that wants a session.
+    for (const up of ['/../', '/%2e%2e/', '%2f..%2f', '/..%2f', '//../']) {
+      for (const path of [`/api/health${up}orders`, `/bff${up}api/orders`]) {
+        const { status } = await call(path);
+        expect([path, status >= 400 && status < 500]).toEqual([path, true]);
+      }
     }
     expect(api.requests).toEqual([]);
   });
@@ -209,8 +185,8 @@ function claims(kind: GatewayKind): void {
   test('while Postern is out of reach nothing passes, and nobody is logged out by it', async () => {
     const port = await freePort();
     const nobody = `127.0.0.1:${await freePort()}`;
-    const behind = { postern: new URL(postern.address).host, decisions: nobody, api: api.authority };
-    const alone = await kind.start(port, behind);
+    const places = { postern: new URL(postern.address).host, decisions: nobody, api: api.authority };
+    const alone = await kind.start(port, places);
     try {
       const { call: ask } = createCaller(() => ({ address: `http://127.0.0.1:${port}`, host: `localhost:${port}` }));
       for (const path of ['/api/orders', '/api/health']) {
@@ -227,7 +203,7 @@ function claims(kind: GatewayKind): void {
   test('the public listener does not decide for anybody', async () => {
     const direct = await request(`${postern.address}/forward-auth`, {
       headers: {
-        host: new URL(gateway.url).host,
+        host: new URL(site.publicUrl).host,
         cookie: alice.cookie,
         'x-forwarded-method': 'GET',
         'x-forwarded-uri': '/api/orders',
@@ -250,9 +226,9 @@ function claims(kind: GatewayKind): void {
       problem: { code: 'session_expired' },
     });
 
-    redis.freeze();
+    behind.redis.freeze();
     const away = await call('/api/orders', { cookie: alice.cookie });
-    redis.thaw();
+    behind.redis.thaw();
     expect(away).toMatchObject({ status: 503, problem: { code: kind.outageCode ?? 'session_store_unavailable' } });
     expect(away.headers['retry-after']).toBeDefined();
     expect(away.headers['set-cookie']).toBeUndefined();

@@ -106,7 +106,9 @@ describe('audit events', () => {
     Object.assign(op.does, { idToken: { nonce: 'another' } });
     await party.logIn(party.openBrowser());
     Object.assign(op.does, { idToken: {} });
-    expect(events('login_failed').at(-1)).toMatchObject({ reason: 'invalid', issuer: op.issuer, level: 'warn' });
+    const [requestId, client] = [expect.any(String), '127.0.0.1'];
+    const failed = { requestId, client, reason: 'invalid', issuer: op.issuer, level: 'warn' };
+    expect(events('login_failed').at(-1)).toMatchObject(failed);
     await party.openBrowser().step('/bff/callback?code=x&state=y');
     expect(events('login_failed').at(-1)).toMatchObject({ reason: 'unknown' });
   });
@@ -128,8 +130,14 @@ describe('audit events', () => {
     await browser.fetch('/api/x', { headers: { 'sec-fetch-site': 'cross-site' } });
     await browser.fetch('/ruled/x');
     await until(() => events('access_denied').length > 0);
-    expect(events('csrf_rejected').at(-1)).toMatchObject({ route: '/api', client: '127.0.0.1', level: 'warn' });
-    expect(events('access_denied').at(-1)).toMatchObject({ route: '/ruled' });
+    const requestId = expect.any(String);
+    expect(events('csrf_rejected').at(-1)).toMatchObject({
+      requestId,
+      route: '/api',
+      client: '127.0.0.1',
+      level: 'warn',
+    });
+    expect(events('access_denied').at(-1)).toMatchObject({ requestId, route: '/ruled', client: '127.0.0.1' });
   });
 });
 

@@ -125,7 +125,8 @@ test('a hundred calls that arrive at once on a session nobody has loaded make on
 });
 
 test('a logout on one replica is refused on another: p99 of 1,000 within 50 ms (SES-08)', async () => {
-  const keys = await Promise.all(Array.from({ length: 1000 }, signedIn));
+  const keys = [];
+  for (let some = 0; some < 20; some += 1) keys.push(...(await Promise.all(Array.from({ length: 50 }, signedIn))));
   const delays: number[] = [];
   const watch = startStopwatch();
   for (const key of keys) {

@@ -231,7 +231,7 @@ describe('RP-initiated logout', () => {
     const { op, provider } = await start();
     const cookies = new Map<string, string>();
     const { outcome } = await logIn(provider, (url) => op.visit(url, { cookies }));
-    const { endpoint, parameters } = (await provider.endSession(tokensOf(outcome).idToken, 'our-state'))!;
+    const { endpoint, parameters } = (await provider.logoutRequest(tokensOf(outcome).idToken, 'our-state'))!;
     expect(Object.keys(parameters).sort()).toEqual(['client_id', 'id_token_hint', 'post_logout_redirect_uri', 'state']);
     const back = await op.visit(`${endpoint}?${new URLSearchParams(parameters).toString()}`, { cookies });
     expect(back.href).toBe(`${postLogoutRedirectUri}?state=our-state`);
@@ -244,7 +244,7 @@ describe('RP-initiated logout', () => {
   test('where the configuration says so, the provider is told client_id alone', async () => {
     const { op, provider } = await start({ idTokenHint: false });
     const tokens = await signIn(op, provider);
-    expect((await provider.endSession(tokens.idToken, 's'))!.parameters).not.toHaveProperty('id_token_hint');
+    expect((await provider.logoutRequest(tokens.idToken, 's'))!.parameters).not.toHaveProperty('id_token_hint');
     expect(provider.endSessionOrigin()).toBe(op.issuer);
   });
 });
@@ -260,7 +260,7 @@ describe('a provider that is down', () => {
     );
     await expect(provider.startLogin({})).rejects.toMatchObject({ code: 'provider_unavailable', status: 503 });
     expect(provider.ready()).toBe(false);
-    expect(await provider.endSession(undefined, 's')).toBeNull();
+    expect(await provider.logoutRequest('id-token', 's')).toBeNull();
     await op.comeBack();
     await until(() => provider.ready());
     await signIn(op, provider);

@@ -8,7 +8,7 @@ import type { ServerResponse } from 'node:http';
 import type { ConfigInput, PosternProcess } from '../support/postern.ts';
 import { startRealProvider } from '../support/real-provider.ts';
 import type { RealProvider } from '../support/real-provider.ts';
-import { hostOf, mountedVolume, refused, saidIn, startReloadable, taken } from '../support/reloadable.ts';
+import { heardFrom, hostOf, mountedVolume, refused, saidIn, startReloadable, taken } from '../support/reloadable.ts';
 import type { Reloadable } from '../support/reloadable.ts';
 import { metricOf, refreshesOf } from '../support/replicas.ts';
 import { signIn } from '../support/signed-in.ts';
@@ -92,7 +92,7 @@ test('a client secret that changes in its file is used for the sessions there ar
   const alice = await signIn(postern, provider);
   writeFileSync(file, '');
   await until(async () => (await metricOf(postern, refused)) === 1);
-  expect(saidIn(postern, 'configuration refused: the former one stays in force')).toEqual([
+  expect(await heardFrom(postern, 'configuration refused: the former one stays in force')).toEqual([
     expect.objectContaining({
       event: 'configuration_refused',
       problems: [expect.stringMatching(/provider\.clientSecret: the file .*client-secret is empty/)],
@@ -104,7 +104,7 @@ test('a client secret that changes in its file is used for the sessions there ar
     );
   writeFileSync(file, 'NotTheOneThatIsRegistered\n');
   await until(async () => (await metricOf(postern, taken)) === 1);
-  expect(saidIn(postern, 'configuration reloaded')).toEqual([
+  expect(await heardFrom(postern, 'configuration reloaded')).toEqual([
     expect.objectContaining({ event: 'configuration_reloaded', changed: ['provider.clientSecret'], files: [file] }),
   ]);
   await alice.untilExpired();

@@ -28,10 +28,12 @@ test('a rolling restart of three replicas under load fails no request, and every
   });
   register(provider, String(config['publicUrl']));
   const replicas: PosternProcess[] = [];
+  const toStop: { stop(): Promise<void> }[] = [];
   const startOne = () => startPosternProcess({ ...config, listen: '127.0.0.1:0' });
   try {
     for (let index = 0; index < 3; index += 1) replicas.push(await startOne());
     const balancer = await startBalancer(replicas);
+    toStop.push(balancer);
     await until(() => balancer.inService() === 3);
     const users = await Promise.all(['alice', 'bob'].map((user) => signIn(replicas[0]!, provider, user)));
     const host = new URL(replicas[0]!.publicUrl).host;
@@ -47,6 +49,7 @@ test('a rolling restart of three replicas under load fails no request, and every
       await body.dump();
       return statusCode;
     });
+    toStop.unshift(load);
     for (let index = 0; index < 3; index += 1) {
       const before = load.made();
       await until(() => load.made() > before + 60);
@@ -59,10 +62,10 @@ test('a rolling restart of three replicas under load fails no request, and every
       await until(() => balancer.inService() === 3);
     }
     await load.stop();
-    await balancer.stop();
     expect(load.failures).toEqual([]);
     expect(load.made()).toBeGreaterThan(500);
   } finally {
+    for (const one of toStop) await one.stop();
     await Promise.all(replicas.map((replica) => replica.stop()));
     await Promise.all([provider.close(), api.stop()]);
   }

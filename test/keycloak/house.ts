@@ -58,7 +58,7 @@ export async function startHouse(): Promise<House> {
     routes: [
       ...example.routes,
       { path: '/own', upstream: own.url },
-      { path: '/staff', upstream: own.url, require: { roles: ['staff'] } },
+      { path: '/staff', upstream: own.url, require: { 'realm_access.roles': ['staff'] } },
     ],
     log: { level: 'debug', format: 'json' },
     shutdown: { delay: '0s' },

@@ -1,5 +1,7 @@
 // The example with Docker Compose, with a real Keycloak: what its users see, and what Keycloak sees of them. One Keycloak for all of it.
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { startChromium } from '../support/chromium.ts';
+import { examined, failuresIn, runCheckOnline } from '../support/doctor.ts';
 import { openEvents } from '../support/event-stream.ts';
 import { startPosternProcess } from '../support/postern.ts';
 import { signIn } from '../support/signed-in.ts';
@@ -9,11 +11,14 @@ import { until } from '../support/until.ts';
 import { startHouse } from './house.ts';
 import type { House } from './house.ts';
 
+// Keycloak takes its time to start.
+jest.setTimeout(300_000);
+
 let house: House;
 beforeAll(async () => {
   house = await startHouse();
-}, 300_000);
-afterAll(() => house.stop(), 60_000);
+});
+afterAll(() => house.stop());
 
 // Events are counted from each test's start.
 beforeEach(async () => {
@@ -26,6 +31,35 @@ const codeOf = ({ body }: { body: string }): string => (JSON.parse(body) as { co
 
 /** The access token has run out, on both Posterns. */
 const expire = (person: SignedIn): Promise<void> => expireToken(person, house.redis, house.posterns);
+
+test('in a browser: Keycloak’s login page, the app, a logout that asks nothing, and a login that asks again', async () => {
+  const chromium = await startChromium();
+  try {
+    const page = await chromium.newPage();
+    const visited: string[] = [];
+    page.on('framenavigated', (frame) => visited.push(frame.url()));
+    const home = `${house.posterns[0].publicUrl}/`;
+    await page.goto(home);
+    await page.getByRole('link', { name: 'Log in' }).click();
+    await page.locator('#username').fill('alice');
+    await page.locator('#password').fill('alice');
+    await page.locator('#kc-login').click();
+    await page.locator('#name', { hasText: 'Alice Liddell' }).waitFor();
+    expect(page.url()).toBe(home);
+    expect(await page.evaluate(async () => (await fetch('/api/orders')).status)).toBe(200);
+    expect(await page.evaluate(() => document.cookie)).toBe('');
+
+    visited.length = 0;
+    await page.getByRole('button', { name: 'Log out' }).click();
+    await page.getByRole('link', { name: 'Log in' }).waitFor();
+    expect(visited).toEqual([home]);
+    await page.getByRole('link', { name: 'Log in' }).click();
+    await page.locator('#password').waitFor();
+    expect(new URL(page.url()).origin).toBe(house.keycloak.origin);
+  } finally {
+    await chromium.close();
+  }
+});
 
 test('the API of the example takes the access token, which names it in its audience, and nobody else’s calls', async () => {
   const alice = await logIn();
@@ -65,10 +99,7 @@ describe('Keycloak ends sessions', () => {
   test('one session of a user ends, and the others of the same user go on (BCL-01)', async () => {
     await house.keycloak.admin('POST', `/users/${await house.keycloak.userId('alice')}/logout`);
     const laptop = await logIn();
-    const [{ id }] = await house.keycloak.admin(
-      'GET',
-      `/users/${await house.keycloak.userId('alice')}/sessions`,
-    );
+    const [{ id }] = await house.keycloak.admin('GET', `/users/${await house.keycloak.userId('alice')}/sessions`);
     const phone = await logIn();
     const stream = await openEvents(laptop, house.posterns[1]);
     await house.keycloak.admin('DELETE', `/sessions/${id}`);
@@ -79,22 +110,24 @@ describe('Keycloak ends sessions', () => {
 
   test('who goes on working outlives Keycloak’s idle time; who does not is asked to log in again', async () => {
     const { ssoSessionIdleTimeout } = await house.keycloak.admin('GET', '');
-    await house.keycloak.set({ ssoSessionIdleTimeout: 15 });
+    await house.keycloak.set({ ssoSessionIdleTimeout: 20 });
+    const passed = (seconds: number): Promise<void> => {
+      const end = performance.now() + seconds * 1000;
+      return until(() => performance.now() >= end, 60_000);
+    };
     try {
       const alice = await logIn();
-      const loggedInAt = performance.now();
-      while (performance.now() - loggedInAt < 25_000) {
+      for (let round = 0; round < 6; round += 1) {
+        await passed(5);
         await expire(alice);
         expect((await alice.call('/api/orders')).status).toBe(200);
-        await until(() => (performance.now() - loggedInAt) % 5_000 > 4_900);
       }
-      const idleSince = performance.now();
-      await until(() => performance.now() - idleSince > 16_000);
+      await passed(21);
       expect(codeOf(await alice.call('/api/orders'))).toBe('session_expired');
     } finally {
       await house.keycloak.set({ ssoSessionIdleTimeout });
     }
-  }, 90_000);
+  });
 });
 
 describe('Keycloak is away', () => {
@@ -113,7 +146,7 @@ describe('Keycloak is away', () => {
     await until(async () => (await bob.call('/api/orders')).status === 200, 60_000);
     await expire(alice);
     expect((await alice.call('/api/orders', { on: house.posterns[1] })).status).toBe(200);
-  }, 240_000);
+  });
 
   test('when it comes back with other keys and no memory, sessions end cleanly, and logging in works without a restart of Postern', async () => {
     const alice = await logIn();
@@ -124,7 +157,7 @@ describe('Keycloak is away', () => {
     await until(async () => (await alice.call('/api/orders')).status !== 503, 60_000);
     expect(codeOf(await alice.call('/api/orders'))).toBe('session_expired');
     expect((await (await logIn()).call('/api/orders')).status).toBe(200);
-  }, 240_000);
+  });
 });
 
 test('a route can require a role of the realm, once Keycloak puts roles into the ID token', async () => {
@@ -132,37 +165,78 @@ test('a route can require a role of the realm, once Keycloak puts roles into the
   await keycloak.admin('POST', '/roles', { name: 'staff' });
   const [role, alice] = [await keycloak.admin('GET', '/roles/staff'), await keycloak.userId('alice')];
   await keycloak.admin('POST', `/users/${alice}/role-mappings/realm`, [role]);
-  const [{ id }] = await keycloak.admin('GET', '/clients?clientId=shop-bff');
-  await keycloak.admin('POST', `/clients/${id}/protocol-mappers/models`, {
-    name: 'roles',
-    protocol: 'openid-connect',
-    protocolMapper: 'oidc-usermodel-realm-role-mapper',
-    config: { 'claim.name': 'roles', multivalued: 'true', 'jsonType.label': 'String', 'id.token.claim': 'true' },
-  });
+  expect((await (await logIn('alice')).call('/staff/x')).status).toBe(403);
+
+  await keycloak.changeMapper('roles', 'realm roles', { 'id.token.claim': 'true' });
   expect((await (await logIn('alice')).call('/staff/x')).status).toBe(200);
   expect((await (await logIn('bob')).call('/staff/x')).status).toBe(403);
 });
 
-/** Whether Keycloak still remembers that Alice has agreed, after a logout. */
-async function consentSurvivesLogout(revoke: 'auto' | 'always'): Promise<boolean> {
-  const { keycloak, config } = house;
+test('a logout leaves the token to Keycloak’s own logout; with logout.revoke: always it ends that one session there by itself, and the consent stays (RV-01)', async () => {
+  const { keycloak, config, posterns } = house;
+  const user = await keycloak.userId('alice');
+  const sessions = async (): Promise<string[]> =>
+    (await keycloak.admin('GET', `/users/${user}/sessions`)).map(({ id }: { id: string }) => id);
+  await keycloak.admin('POST', `/users/${user}/logout`);
   await keycloak.setClient('shop-bff', { consentRequired: true });
-  const postern = await startPosternProcess({ ...config, listen: '127.0.0.1:0', logout: { revoke } });
+  const revoking = await startPosternProcess({ ...config, listen: '127.0.0.1:0', logout: { revoke: 'always' } });
   try {
-    const user = await keycloak.userId('alice');
-    const alice = await signIn(postern, keycloak);
+    const usual = await logIn();
+    const [itsSession] = await sessions();
+    const revoked = await signIn(revoking, keycloak);
+    const endedSession = (await sessions()).find((id) => id !== itsSession)!;
+    await signIn(posterns[1], keycloak);
+    // In this order: what the first had set off would be there before what the second does.
+    for (const device of [usual, revoked])
+      expect((await device.call('/bff/logout', { method: 'POST' })).status).toBe(200);
+    await until(async () => !(await sessions()).includes(endedSession));
+    expect(await sessions()).toHaveLength(2);
+    expect(await sessions()).toContain(itsSession);
     expect(await keycloak.admin('GET', `/users/${user}/consents`)).toHaveLength(1);
-    expect((await alice.call('/bff/logout', { method: 'POST' })).status).toBe(200);
-    // Stopped, it has finished what it does in the background.
-    await postern.stop();
-    return (await keycloak.admin('GET', `/users/${user}/consents`)).length === 1;
   } finally {
-    await postern.stop();
+    await revoking.stop();
     await keycloak.setClient('shop-bff', { consentRequired: false });
   }
-}
+});
 
-test('a logout leaves the user’s consent at Keycloak alone, which revoking the refresh token would drop (RV-02)', async () => {
-  expect(await consentSurvivesLogout('auto')).toBe(true);
-  expect(await consentSurvivesLogout('always')).toBe(false);
+describe('postern doctor', () => {
+  test('finds nothing wrong with the example, and asks for the registration that the realm has', async () => {
+    const { code, report } = await examined(JSON.stringify(house.config));
+    expect(failuresIn(report)).toEqual([]);
+    expect(code).toBe(0);
+    const warnings = report.provider.observations.filter(({ level }) => level === 'warning');
+    expect(warnings).toEqual([]);
+    const [client] = await house.keycloak.admin('GET', '/clients?clientId=shop-bff');
+    const asked = Object.fromEntries(report.register.map(({ field, value }) => [field, value]));
+    expect(asked).toMatchObject({
+      client_id: client.clientId,
+      redirect_uris: client.redirectUris[0],
+      post_logout_redirect_uris: client.attributes['post.logout.redirect.uris'],
+      backchannel_logout_uri: client.attributes['backchannel.logout.url'],
+      backchannel_logout_session_required: client.attributes['backchannel.logout.session.required'],
+    });
+  });
+
+  test.each([
+    ['a wrong secret', { clientSecret: 'wrong' }, 'provider: client: the provider refuses shop-bff'],
+    ['a client that there is not', { clientId: 'shop' }, 'provider: client: the provider refuses shop '],
+    [
+      'a scope that there is not',
+      { scopes: ['openid', 'orders'] },
+      'provider: redirect URI: the provider refuses the scopes openid orders',
+    ],
+  ])('tells of %s', async (_what, mistake, complaint) => {
+    const provider = { ...(house.config['provider'] as object), ...mistake };
+    const { code, stderr } = await runCheckOnline(JSON.stringify({ ...house.config, provider }));
+    expect(stderr).toContain(complaint);
+    expect(code).toBe(1);
+  });
+
+  test('tells of a redirect URI that is not registered', async () => {
+    const { code, stderr } = await runCheckOnline(
+      JSON.stringify({ ...house.config, publicUrl: 'http://other.localhost:1' }),
+    );
+    expect(stderr).toContain('provider: redirect URI: the provider answers 400 to a login with it');
+    expect(code).toBe(1);
+  });
 });

@@ -94,9 +94,23 @@ export async function startKeycloak(options: {
       const [client] = await admin('GET', `/clients?clientId=${clientId}`);
       await admin('PUT', `/clients/${client.id}`, { ...client, ...settings });
     },
+    /** Changes a mapper of a client scope. */
+    async changeMapper(scope: string, name: string, config: Record<string, string>): Promise<void> {
+      const scopes: { id: string; name: string; protocolMappers?: { id: string; name: string; config: object }[] }[] =
+        await admin('GET', '/client-scopes');
+      const { id, protocolMappers } = scopes.find((candidate) => candidate.name === scope)!;
+      const mapper = protocolMappers!.find((candidate) => candidate.name === name)!;
+      await admin('PUT', `/client-scopes/${id}/protocol-mappers/models/${mapper.id}`, {
+        ...mapper,
+        config: { ...mapper.config, ...config },
+      });
+    },
     /** What it wrote down of refreshes, oldest first, since `eventsEnabled`. */
     async refreshes(): Promise<KeycloakEvent[]> {
-      const events: KeycloakEvent[] = await admin('GET', '/events?type=REFRESH_TOKEN&type=REFRESH_TOKEN_ERROR&max=1000');
+      const events: KeycloakEvent[] = await admin(
+        'GET',
+        '/events?type=REFRESH_TOKEN&type=REFRESH_TOKEN_ERROR&max=1000',
+      );
       return events.reverse();
     },
     async [Symbol.asyncDispose]() {
@@ -120,4 +134,3 @@ async function adminToken(origin: string): Promise<string> {
   const { access_token } = (await response.json()) as { access_token: string };
   return access_token;
 }
-

@@ -18,7 +18,8 @@ export interface Demo {
 /** Starts it and waits until it says that it runs. Throws with its output when it ends before. */
 export async function startDemo(...options: string[]): Promise<Demo> {
   const child = spawn(process.execPath, [join(import.meta.dirname, '../../scripts/run.js'), 'demo', ...options]);
-  const exit = once(child, 'exit');
+  // All that it has printed is there by then.
+  const exit = once(child, 'close');
   let output = '';
   const keep = (chunk: Buffer): void => void (output += chunk.toString());
   child.stdout.on('data', keep);

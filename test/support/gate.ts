@@ -31,9 +31,13 @@ import { createTokenSeal } from '../../src/tokens/seal.ts';
 import { createTokenVault } from '../../src/tokens/token-vault.ts';
 import { freePort } from './free-port.ts';
 import { newSessionKey } from './postern.ts';
+import { signedValue } from './signed-cookie.ts';
 
 export const accessToken = 'TOKCANARY-access';
 export const idToken = 'TOKCANARY-id';
+
+const cookieSecret = 'gate-secret';
+const cookieSecrets = [cookieSecret];
 
 export interface Gate {
   publicUrl: string;
@@ -90,7 +94,7 @@ export async function startGate(overrides: Record<string, unknown>, world: GateW
     baseName: config.cookie.name,
     sameSite: 'strict',
     maxAgeMs: () => undefined,
-    secrets: () => ['gate-secret'],
+    secrets: () => cookieSecrets,
   });
   const securityHeaders = createSecurityHeaders({ https: false, strictTransportSecurity: false });
   const { sendProblem, rawProblem } = createErrorResponse({ securityHeaders, loginUrl: '/bff/login', homeUrl: '/' });
@@ -230,7 +234,7 @@ export async function startGate(overrides: Record<string, unknown>, world: GateW
         refreshExpiresInMs: undefined,
       };
       await vault.put(sessionId, tokens, { idleMs: 1_800_000, absoluteMs: 43_200_000 });
-      return `${cookie.name}=${cookie.valueFor(sessionId)}`;
+      return `${cookie.name}=${signedValue(sessionId, cookieSecret)}`;
     },
     async refresh(cookieHeader) {
       const reading = cookie.read(cookieHeader);

@@ -130,7 +130,7 @@ export async function startPostern(
 
 /** A slow machine may take longer to connect than the first caller waits for it. A store that is not there is not waited for. */
 async function storeIsUp(look: () => boolean | Promise<boolean>): Promise<void> {
-  await until(look, 2_000).catch(() => undefined);
+  await until(look, 4_000).catch(() => undefined);
 }
 
 async function isStoreUp(operationsUrl: string): Promise<boolean> {
@@ -176,7 +176,9 @@ export async function startPosternProcess(
     });
   }
   const exited = once(child, 'exit');
-  void exited.then(() => reject(new Error(`Postern ended before it listened:\n${output.join('\n')}`)));
+  // All that it has printed is there by then; its workers print as well.
+  const silent = once(child, 'close');
+  void silent.then(() => reject(new Error(`Postern ended before it listened:\n${output.join('\n')}`)));
   promise.catch(() => undefined);
   const { listen, operations } = await promise;
   if (input['redis'] !== undefined) await storeIsUp(() => isStoreUp(operations));
@@ -193,7 +195,7 @@ export async function startPosternProcess(
       if (child.exitCode === null && child.signalCode === null) {
         child.kill('SIGCONT');
         child.kill('SIGTERM');
-        await exited;
+        await silent;
       }
       await rm(directory, { recursive: true, force: true });
     },

@@ -26,7 +26,7 @@ export async function startSentinelGroup({
 }: Pick<RedisLaunch, 'program' | 'flags'> = {}): Promise<SentinelGroup> {
   const name = 'postern-test';
   const first = await launchRedis({ program, flags });
-  const second = await launchRedis({ program, flags: [...flags, '--replicaof', `127.0.0.1 ${first.port}`] });
+  const second = await launchRedis({ program, flags: [...flags, '--replicaof', '127.0.0.1', String(first.port)] });
   const servers = [first, second];
   await until(async () => String(await second.command('INFO', 'replication')).includes('master_link_status:up'));
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { freePort } from './free-port.ts';
 import { baseConfig, register, startPosternProcess } from './postern.ts';
 import type { ConfigInput, PosternProcess, Registration } from './postern.ts';
+import { until } from './until.ts';
 
 /** Metrics of a reload. */
 export const taken = 'postern_config_reloads_total{outcome="taken"}';
@@ -21,7 +22,11 @@ export async function startReloadable(registration: Registration, overrides: Con
   let input = baseConfig(await freePort(), registration, overrides);
   register(registration, String(input['publicUrl']));
   const postern = await startPosternProcess(input);
-  const write = (text: string): void => writeFileSync(postern.configFile, text);
+  // Whole, as editors do it: what is half written would be refused, and counted.
+  const write = (text: string): void => {
+    writeFileSync(`${postern.configFile}.new`, text);
+    renameSync(`${postern.configFile}.new`, postern.configFile);
+  };
   return {
     postern,
     write,
@@ -48,6 +53,12 @@ export const saidIn = ({ output }: PosternProcess, msg: string): Record<string, 
     .filter((line) => line.startsWith('{'))
     .map((line) => JSON.parse(line) as Record<string, any>)
     .filter((line) => line['msg'] === msg);
+
+/** The same, once there is one: what is said comes through a pipe, later than what it is said of. */
+export async function heardFrom(postern: PosternProcess, msg: string): Promise<Record<string, any>[]> {
+  await until(() => saidIn(postern, msg).length > 0);
+  return saidIn(postern, msg);
+}
 
 /** The Host header that it knows. */
 export const hostOf = ({ publicUrl }: PosternProcess): { host: string } => ({ host: new URL(publicUrl).host });

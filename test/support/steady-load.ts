@@ -1,4 +1,4 @@
-// Calls at a steady pace, as users bring them, whatever becomes of the earlier ones.
+// Calls at a steady pace, as users bring them, as long as not too many of the earlier ones wait.
 
 export interface SteadyLoad {
   /** How many were made so far. */
@@ -8,6 +8,9 @@ export interface SteadyLoad {
   /** Makes no more, and waits for those under way. */
   stop(): Promise<void>;
 }
+
+/** A machine that is too slow for the pace is not to drown in what it owes. */
+const mostAtOnce = 50;
 
 /** Makes `perSecond` calls a second. `call` gives the status of its answer; anything but 200 is a failure, and so is what it throws. */
 export function startLoad(perSecond: number, call: () => Promise<number>): SteadyLoad {
@@ -27,7 +30,11 @@ export function startLoad(perSecond: number, call: () => Promise<number>): Stead
   }
 
   const timer = setInterval(() => {
-    for (const due = ((performance.now() - from) * perSecond) / 1000; made < due; made += 1) {
+    for (
+      const due = ((performance.now() - from) * perSecond) / 1000;
+      made < due && underWay.size < mostAtOnce;
+      made += 1
+    ) {
       const call = one().finally(() => underWay.delete(call));
       underWay.add(call);
     }

@@ -28,7 +28,7 @@ export function startStopwatch(): Stopwatch {
     return to - from - lostMs;
   }
 
-  const timer = setInterval(tick, tickMs);
+  const timer = setInterval(tick, tickMs).unref();
   return {
     betweenMs,
     elapsedMs: (at = performance.now()) => betweenMs(startedAt, at),

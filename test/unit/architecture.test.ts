@@ -114,14 +114,14 @@ test('no default exports and no barrels', () => {
   );
 });
 
-test('the map names every file of the house', () => {
-  const map = readFileSync(join(src, 'README.md'), 'utf8');
-  const named = (file: string): boolean => {
-    const path = file.replace(/\.ts$/, '');
-    return (
-      map.includes(`\`${path}\``) ||
-      (map.includes(`**${dirname(file)}/**`) && map.includes(`\`${path.split('/')[1]!}\``))
-    );
-  };
-  expect(files.filter((file) => !named(file))).toEqual([]);
+test('the map names every file of the house in its room, and none that is gone', () => {
+  const [, ...rooms] = readFileSync(join(src, 'README.md'), 'utf8').split('\n### ');
+  const named = rooms.flatMap((text) => {
+    const [heading = ''] = text.split('\n', 1);
+    const room = heading.endsWith('/') ? heading : '';
+    const lists = text.split('\n').filter((line) => line.startsWith('- ') || line.startsWith('One file for each'));
+    return lists.flatMap((line) => [...line.matchAll(/`([a-z][a-z.-]*)`/g)].map(([, name]) => `${room}${name!}.ts`));
+  });
+  expect(files.filter((file) => !named.includes(file))).toEqual([]);
+  expect(named.filter((file) => !files.includes(file))).toEqual([]);
 });

@@ -31,6 +31,15 @@ test('the chart installs this version of Postern', () => {
   expect(parse(read('helm/Chart.yaml'))).toMatchObject({ appVersion: version });
 });
 
+test('the chart says of the Valkey in it which version and which image that is', () => {
+  const { dependencies, annotations } = parse(read('helm/Chart.yaml'));
+  const { name, version, appVersion } = parse(read('helm/charts/valkey/Chart.yaml'));
+  const { registry, repository, tag } = parse(read('helm/charts/valkey/values.yaml')).image;
+  expect(dependencies).toEqual([{ name, version, repository: '', condition: 'valkey.enabled' }]);
+  expect(parse(annotations['artifacthub.io/images'])).toEqual([{ name, image: `${registry}/${repository}:${tag}` }]);
+  expect(tag).toMatch(new RegExp(`^${appVersion}-`));
+});
+
 function pathsOf(value: unknown, path: string[] = []): string[][] {
   const isMap = typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length > 0;
   return isMap ? Object.entries(value).flatMap(([key, inner]) => pathsOf(inner, [...path, key])) : [path];

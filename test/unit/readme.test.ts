@@ -2,7 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
+import { parse } from 'yaml';
 import { loadConfig } from '../../src/config/load.ts';
+import type { LoadOutcome } from '../../src/config/load.ts';
 import { sessionKey } from '../support/config-text.ts';
 import { endpointsOf, endpointsOfApp } from '../support/documented-endpoints.ts';
 
@@ -23,14 +25,27 @@ test('every npm script that the front page names exists', () => {
   expect(named.filter((name) => !(name in scripts))).toEqual([]);
 });
 
-test('the configuration on the front page loads without a complaint', () => {
-  const outcome = loadConfig({
+function load(text: string): LoadOutcome {
+  return loadConfig({
     path: '/srv/postern.yaml',
-    readFile: (path) => (path === '/srv/postern.yaml' ? block('yaml') : '<!doctype html>'),
-    env: { POSTERN_CLIENT_SECRET: 'a client secret', POSTERN_SESSION_KEY: sessionKey },
+    readFile: (path) => (path === '/srv/postern.yaml' ? text : '<!doctype html>'),
+    env: {
+      POSTERN_CLIENT_SECRET: 'a client secret',
+      POSTERN_SESSION_KEY: sessionKey,
+      POSTERN_REDIS_URL: 'redis://redis:6379',
+    },
     now: Date.now,
   });
-  expect(outcome).toMatchObject({ kind: 'ok' });
+}
+
+test('the configuration on the front page loads without a complaint, and with what it says of production without a warning', () => {
+  const [development, production, ...others] = Array.from(
+    readme.matchAll(/```yaml\n(.*?)```/gs),
+    ([, text]) => parse(text!) as object,
+  );
+  expect(others).toEqual([]);
+  expect(load(JSON.stringify(development))).toMatchObject({ kind: 'ok' });
+  expect(load(JSON.stringify({ ...development, ...production }))).toMatchObject({ kind: 'ok', warnings: [] });
 });
 
 test('the demo prints what the front page shows', () => {

@@ -4,7 +4,7 @@ import { callApi, logOut, readSession } from './bff.js';
 const byId = (id) => document.getElementById(id);
 const draftKey = 'order-draft';
 
-/** When the access token expires, by this page's own clock; undefined while nobody is logged in. */
+/** When the access token expires, by this page's own clock; undefined while nobody is signed in. */
 let expiresAt;
 /** The longest span seen, for a full ring. */
 let lifetimeMs = 1;
@@ -71,7 +71,7 @@ async function call(path, options) {
       break;
     case 'unavailable':
       tell(
-        `This cannot be answered at the moment. You are still logged in; try again in ${outcome.retryAfterSeconds} s.`,
+        `This cannot be answered at the moment. You are still signed in; try again in ${outcome.retryAfterSeconds} s.`,
       );
       break;
   }
@@ -129,7 +129,7 @@ function offerLogin({ code, loginUrl }) {
   link.href = loginUrl;
   link.textContent = 'Log in again';
   link.addEventListener('click', () => sessionStorage.setItem(draftKey, byId('order-text').value));
-  const reason = code === 'session_expired' ? 'Your session has ended.' : 'You are not logged in any more.';
+  const reason = code === 'session_expired' ? 'Your session has ended.' : 'You are not signed in any more.';
   tell(`${reason} Nothing you typed is lost. `, link);
 }
 

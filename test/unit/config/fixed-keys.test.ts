@@ -21,8 +21,16 @@ test.each<[string, object, string[]]>([
   ['routes and limits of calls', { routes: [{ path: '/api', upstream: 'http://api' }], limits: { logins: 5 } }, []],
   ['addresses', { listen: '0.0.0.0:1', operations: { listen: '127.0.0.1:2' } }, ['listen', 'operations.listen']],
   ['a name in the middle', { provider: { ...base.provider, clientId: 'other' } }, ['provider.clientId']],
-  ['one key of a section', { cookie: { name: 'other' }, limits: { headers: '64kb', streams: 5 } }, ['cookie.name', 'limits.headers']],
-  ['lifetimes and places for streams', { session: { ...base.session, idleTimeout: '5m' }, limits: { websockets: 5 } }, []],
+  [
+    'one key of a section',
+    { cookie: { name: 'other' }, limits: { headers: '64kb', streams: 5 } },
+    ['cookie.name', 'limits.headers'],
+  ],
+  [
+    'lifetimes and places for streams',
+    { session: { ...base.session, idleTimeout: '5m' }, limits: { websockets: 5 } },
+    [],
+  ],
   ['a section that was not there', { redis: { url: 'redis://redis:6379' } }, ['redis']],
   ['the admin token at all', { operations: { admin: { token: { env: 'TOKEN' } } } }, ['operations.admin']],
 ])('a change of %s', (_what, overrides, expected) => {

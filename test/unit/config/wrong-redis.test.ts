@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals';
+import { makeCertificate } from '../../support/certificate.ts';
 import { complaintsAbout, load, rightSave } from '../../support/config-text.ts';
 
-const certificate = '-----BEGIN CERTIFICATE-----\n';
-const key = '-----BEGIN EC PRIVATE KEY-----\n';
+const { cert: certificate, key } = makeCertificate(['postern']);
 
 test.each([
   ['a server', 'redis: { url: { env: REDIS_URL } }'],
@@ -99,6 +99,18 @@ redis:
   ]);
 });
 
+test('an authority that is cut off, and a client certificate with another’s key, are refused (SES-16)', () => {
+  const files = {
+    '/ca.pem': certificate.slice(0, 200),
+    '/client.pem': certificate,
+    '/key.pem': makeCertificate(['x']).key,
+  };
+  const saidOf = (tls: string): string[] =>
+    complaintsAbout(rightSave(`redis: { url: "rediss://redis", tls: { ${tls} } }`), { files });
+  expect(saidOf('ca: { file: /ca.pem }')[0]).toMatch(/redis\.tls: its files cannot be used: .* cut off or damaged$/);
+  expect(saidOf('cert: { file: /client.pem }, key: { file: /key.pem }')[0]).toMatch(/: key values mismatch$/);
+});
+
 test('a Cluster has no numbered databases', () => {
   expect(complaintsAbout(rightSave('redis: { cluster: { nodes: ["r:6379"] }, database: 2 }'))).toEqual([
     'postern.yaml:1:52 redis.database: must be 0 or left out: a Cluster has only one database',
@@ -116,7 +128,7 @@ redis:
 `),
     ).map((line) => line.replace(/^\S+ /, '')),
   ).toEqual([
-    'warning: redis: who is logged in travels unencrypted to 10.0.0.7; use rediss:// or redis.tls',
+    'warning: redis: who is signed in travels unencrypted to 10.0.0.7; use rediss:// or redis.tls',
     'warning: redis.sentinel.password: the secret stands in this file; { file: /path } or { env: NAME } keeps it out of copies and commits',
     'warning: redis.password: the secret stands in this file; { file: /path } or { env: NAME } keeps it out of copies and commits',
   ]);

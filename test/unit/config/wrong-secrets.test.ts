@@ -32,6 +32,21 @@ provider:
   ]);
 });
 
+test('a URL where it does not belong is shown without its password (SEC-01)', () => {
+  expect(
+    complaintsAbout(
+      rightSave(`
+listen: redis://postern:pass/w@rd@redis:6379
+redis: { "redis://postern:pass/w@rd@redis:6379" }
+`),
+    ),
+  ).toEqual([
+    'postern.yaml:1:9 listen: must be host:port, such as 0.0.0.0:8080 or [::]:8080, not "redis://[redacted]@redis:6379"',
+    'postern.yaml:2:8 redis: must say where Redis is: url, sentinel or cluster',
+    'postern.yaml:2:10 redis["redis://[redacted]@redis:6379"]: unknown key; allowed here: url, sentinel, cluster, username, password, database, tls',
+  ]);
+});
+
 test('a secret in the place of a section or a list is not repeated (SEC-01)', () => {
   expect(
     complaintsAbout(

@@ -25,7 +25,7 @@ session:
   ).toEqual([
     'postern.yaml:3:7 session.keys[0]: holds 5 bytes, and at least 32 are needed; make one with: openssl rand -base64 32',
     'postern.yaml:4:7 session.keys[1]: repeats one byte, so anybody can guess it; make one with: openssl rand -base64 32',
-    'postern.yaml:6:7 session.keys[3]: is the same key as session.keys[2]; a ring needs different ones',
+    'postern.yaml:6:7 session.keys[3]: is the same key as session.keys[2]; take one of the two out',
     'postern.yaml:7:7 session.keys[4]: must be base64; make one with: openssl rand -base64 32',
   ]);
 });
@@ -174,6 +174,20 @@ test('an environment that switches certificate checks or request parsing off is 
     'environment NODE_TLS_REJECT_UNAUTHORIZED: is 0, so that no certificate would be checked, the provider’s included; unset it, and name a private authority in provider.tls.ca',
     'environment NODE_OPTIONS: holds --insecure-http-parser, which lets requests be smuggled past Postern; take it out',
   ]);
+});
+
+test.each(['--inspect', '--max-old-space-size=512 --inspect-brk=0.0.0.0:9229'])(
+  'an environment that opens a debugger is refused: %s (TK-17)',
+  (options) => {
+    expect(complaintsAbout(rightSave(''), { env: { NODE_OPTIONS: options } })).toEqual([
+      'environment NODE_OPTIONS: holds --inspect, which opens a debugger, and with it the memory that holds the tokens, to everybody on this machine; take it out',
+    ]);
+  },
+);
+
+test('what editors set so that they hear of a debugger that is opened later opens none', () => {
+  const env = { NODE_OPTIONS: '--require /editor/bootloader.js --inspect-publish-uid=http' };
+  expect(complaintsAbout(rightSave(''), { env })).toEqual([]);
 });
 
 test('a file without a certificate is no authority', () => {

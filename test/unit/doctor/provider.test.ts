@@ -98,6 +98,18 @@ test.each([
   expect(about('revocation', observeLogout(config, features))).toMatchObject({ level });
 });
 
+test('at Keycloak it says which switch keeps back-channel logout from being sent, and what a revocation would take along', () => {
+  const features = featuresOf(
+    metadataOf({ backchannel_logout_supported: true, revocation_endpoint: `${issuer}/revoke` }),
+  );
+  const said = (what: string, at: string): string | undefined =>
+    about(what, observeLogout(configOf('', { at }), features))?.text;
+  const keycloak = `${issuer}/realms/shop`;
+  expect(said('back-channel logout', keycloak)).toContain('Front channel logout is switched off');
+  expect(said('back-channel logout', issuer)).not.toContain('Front channel');
+  expect(said('revocation', keycloak)).toContain('forget the consent');
+});
+
 test('front-channel logout is proposed only where it is the one way there is', () => {
   const front = { frontchannel_logout_supported: true };
   const both = { ...front, backchannel_logout_supported: true };

@@ -90,6 +90,7 @@ test.each([
   "ERR The user executing the script can't run this command or subcommand",
   "NOPERM this user has no permissions to run the 'zadd' command",
   "NOPERM User postern has no permissions to run the 'zadd' command",
+  "ERR ACL failure in script: User postern has no permissions to run the 'zadd' command",
 ])('a command that is forbidden is named: %s', (error) => {
   const refusals = [{ command: 'ZADD', error }];
   expect(observed({}, 'permissions', { refusals })).toMatchObject({
@@ -97,6 +98,13 @@ test.each([
     text: expect.stringContaining('zadd'),
   });
 });
+
+test.each(["ERR unknown command 'sentinel', with args", 'ERR unknown command `sentinel`, with args'])(
+  'a server that is asked as a sentinel is told from one that is away: %s',
+  (reason) => {
+    expect(observeStore(config, { kind: 'unreachable', reason })).toMatchObject([{ key: 'redis.sentinel' }]);
+  },
+);
 
 test('every command of the scripts is tried, and no other', () => {
   const source = (name: string): string => readFileSync(join(import.meta.dirname, '../../../src/store', name), 'utf8');

@@ -14,6 +14,7 @@ import { openEvents } from '../../support/event-stream.ts';
 import type { EventStream } from '../../support/event-stream.ts';
 import { serve } from '../../support/express-app.ts';
 import type { ServedHandler } from '../../support/express-app.ts';
+import { signedValue } from '../../support/signed-cookie.ts';
 import { until } from '../../support/until.ts';
 
 const now = (): number => performance.timeOrigin + performance.now();
@@ -26,7 +27,7 @@ const cookie = createSessionCookie({
   maxAgeMs: () => undefined,
   secrets: () => ['a secret'],
 });
-const signedIn = { cookie: `${cookie.name}=${cookie.valueFor(sessionId)}` };
+const signedIn = { cookie: `${cookie.name}=${signedValue(sessionId, 'a secret')}` };
 
 let store: Store;
 let streams: Streams;

@@ -71,6 +71,9 @@ describe('a path that a careless server reads as another route belongs to none (
     // Letters, slashes and semicolons of full width, as some servers and file systems fold them.
     '/api/%EF%BD%88ealth',
     '/api%EF%BC%8Fhealth',
+    '/;x%EF%BC%8F.files/files',
+    '/api/%3b%EF%BC%8Fx/health',
+    '/%3b%EF%BC%8Fhealth/files',
     '/api/health%EF%BC%9Bx',
     '/api/x/%EF%BC%8E%EF%BC%8E/health',
     '/api/x%EF%BC%BC%EF%BC%8E%EF%BC%8E%EF%BC%BChealth',

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
+import type { EndReason } from '../../../src/store/store.ts';
 import { createMetrics, expositionOf } from '../../../src/telemetry/metrics.ts';
 
 const alerts = readFileSync(join(import.meta.dirname, '../../../helm/alerts/postern.yaml'), 'utf8');
@@ -18,6 +19,23 @@ test.each(watched)('$name counts $outcome from zero, so that an alert sees the f
   const text = await createMetrics().registry.metrics();
   expect(text).toContain(`${name}{outcome="${outcome}"} 0\n`);
 });
+
+const everyReason: Record<EndReason, true> = {
+  logout: true,
+  replaced: true,
+  revoked: true,
+  'back-channel': true,
+  'front-channel': true,
+  limit: true,
+  admin: true,
+};
+
+test.each(Object.keys(everyReason))(
+  'sessions that end by %s are counted from zero, so that none is missing in a sum',
+  async (reason) => {
+    expect(await createMetrics().registry.metrics()).toContain(`postern_logouts_total{reason="${reason}"} 0\n`);
+  },
+);
 
 test('of several workers whose provider’s breaker is open, it reads 1', async () => {
   const workers = [createMetrics(), createMetrics(), createMetrics()];

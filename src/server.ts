@@ -95,7 +95,7 @@ export async function startPublicListeners(options: ServerOptions): Promise<Publ
   let leaving = false;
   const rawProblem: Generation['rawProblem'] = (code) => generation.rawProblem(code);
   const publicServer = createPublicServer(options);
-  // The proxy library listens for its end, once per upstream.
+  // The proxy library listens for its end, twice per upstream.
   publicServer.setMaxListeners(0);
   publicServer.on('request', (request, response) => {
     if (leaving) response.shouldKeepAlive = false;
@@ -148,6 +148,8 @@ function createPublicServer({ generation: { config, audit }, metrics, log }: Ser
     // A large upload may take as long as it takes; the head of a request may not.
     requestTimeout: 0,
     noDelay: true,
+    // Where no body was announced, nobody waits for the end of one.
+    optimizeEmptyRequests: true,
   };
   if (config.tls === undefined) return createHttpServer(settings);
   const host = new URL(config.publicUrl).hostname;

@@ -56,6 +56,8 @@ export const neverFromUpstreams: ReadonlySet<string> = new Set([
   // Power over our whole origin.
   ...['clear-site-data', 'refresh', 'service-worker-allowed', 'strict-transport-security', 'alt-svc'],
   ...['public-key-pins', 'public-key-pins-report-only', 'timing-allow-origin'],
+  // A session of the browser's own (W3C DBSC): it would hold back every request of the origin until the upstream has answered.
+  ...['secure-session-registration', 'secure-session-challenge'],
   ...['nel', 'report-to', 'reporting-endpoints'],
   // Orders to a web server in front of us.
   ...['x-accel-redirect', 'x-accel-expires', 'x-sendfile'],

@@ -55,8 +55,8 @@ export function sessionSection(secret: ReturnType<typeof secretValue>) {
       .describe('Saves the store a command per call.'),
     maxPerUser: countOf('sessions')
       .max(1_000, 'at most 1000')
-      .optional()
-      .describe('How many sessions a user may have; a login beyond that ends the oldest. Any number unless given.'),
+      .default(1_000)
+      .describe('How many sessions a user may have; a login beyond that ends the oldest.'),
     claims: z.array(text).default(standardProfileClaims).describe('The claims that /bff/session shows beside sub.'),
   });
 }

@@ -39,6 +39,8 @@ export interface PendingLoginsOptions {
 }
 
 const mostPending = 3;
+/** Many tabs may have begun at once; what is beyond is looked at by a later login. For each the whole Cookie header is read, and strangers write that. */
+const mostLookedAt = 20;
 const lifetimeSeconds = 600;
 
 /** `now` is epoch ms; `randomId` gives each claim an owner of its own. */
@@ -58,6 +60,7 @@ export function createPendingLogins({ cookie, box, store, now, randomId }: Pendi
   return {
     begin(request, response, login) {
       const pending = transactionsIn(request.headers.cookie, prefix)
+        .slice(0, mostLookedAt)
         .map((name) => ({ name, startedAt: read(request, name)?.startedAt ?? 0 }))
         .sort((one, other) => other.startedAt - one.startedAt);
       for (const { name } of pending.slice(mostPending - 1)) response.clearCookie(name, attributes);

@@ -7,16 +7,15 @@ import type { EndSession } from './end-session.ts';
 /** To be called after a login is written, with its own session, which stays. Never throws for an outage: the next login makes up for it. */
 export type LimitSessions = (owner: SessionOwner, ownH: string) => Promise<void>;
 
-/** @param most sessions that a user may have; undefined: any number */
+/** @param most sessions that a user may have: whoever lists or ends them looks at each */
 export function createSessionLimit(options: {
-  most: number | undefined;
+  most: number;
   index: Pick<SessionIndex, 'bySubject'>;
   endSession: EndSession;
   log: Logger;
 }): LimitSessions {
   const { most, index, endSession, log } = options;
   return async ({ iss, sub }, ownH) => {
-    if (most === undefined) return;
     try {
       // All replicas see one order, so that two logins at the same moment agree on which sessions are the oldest and do not end each other.
       // A replica whose clock is behind may take its own login for an old one: that is no reason to end it.

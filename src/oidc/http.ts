@@ -2,7 +2,7 @@
 // "Not sent" and "sent, no answer" must not be mixed up: a refresh token that may have been used is not simply sent again (RFC 9700, 4.14.2).
 import { Agent } from 'undici';
 import type { Dispatcher } from 'undici';
-import { timeLimit } from './time-limit.ts';
+import { timeLimit } from '../fair-limits.ts';
 
 /** The longest that any other call than a grant's may take. */
 export const callMs = 5_000;

@@ -1,7 +1,7 @@
 // Until when the provider's TLS certificate is good. undici does not show it, so this is a handshake of its own.
 import { once } from 'node:events';
 import { connect } from 'node:tls';
-import { timeLimit } from './time-limit.ts';
+import { timeLimit } from '../fair-limits.ts';
 
 /**
  * When the certificate at an https URL ends, in epoch ms; undefined when it cannot be had.

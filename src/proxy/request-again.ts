@@ -1,5 +1,5 @@
 // A request that is sent to its upstream a second time. The first time has used up its body, and the proxy library has hung its listeners on it.
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { mostHeldBytes } from './held-body.ts';
 import type { UpstreamHeaders } from './upstream-headers.ts';
@@ -7,7 +7,7 @@ import type { UpstreamHeaders } from './upstream-headers.ts';
 const empty = Buffer.alloc(0);
 
 /** Whether a request that goes out with these headers has a body. */
-export function hasBody(headers: UpstreamHeaders): boolean {
+export function hasBody(headers: Pick<IncomingHttpHeaders, 'transfer-encoding' | 'content-length'>): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 

@@ -104,9 +104,9 @@ function createRoute(config: RouteConfig): Route {
   };
 }
 
-// Case-insensitive routers, servlet containers that drop ;parameters, file systems that drop dots and spaces at the end of a name, servers that
-// decode %2F before they split, or everything twice, those that fold characters into plain letters, dots and slashes, as for /ａdmin or the Kelvin
-// sign, and those that merge the slashes left over (CVE-2021-39206 and its kin).
+// Case-insensitive routers, those that trim names (CVE-2016-5007), servlet containers that drop ;parameters, file systems that drop dots and spaces at
+// the end of a name, servers that decode %2F before they split, or everything twice, those that fold characters into plain letters, dots and slashes,
+// as for /ａdmin or the Kelvin sign, and those that merge the slashes left over (CVE-2021-39206 and its kin).
 const mayBeReadLaxly = /[A-Z;%]|\.(?:\/|$)/;
 const asciiEscape = /%([0-7][0-9a-f])/gi;
 const dotSegment = /\/ *\.[. ]*(?:\/|$)/;
@@ -127,7 +127,10 @@ function laxReading(path: string): string | undefined {
     .replace(/;[^/]*/g, '');
   if (dotSegment.test(read)) return undefined;
   // The lookbehind keeps it linear: without it a long run of dots would be scanned again from each dot.
-  return read.replace(/(?<![. ])[. ]+(?=\/|$)/g, '').replace(/\/{2,}/g, '/');
+  return read
+    .replace(/\/ +/g, '/')
+    .replace(/(?<![. ])[. ]+(?=\/|$)/g, '')
+    .replace(/\/{2,}/g, '/');
 }
 
 // What is not canonical may not be decodable either.

@@ -10,8 +10,10 @@ import type {
 } from 'node:http';
 import https from 'node:https';
 import type { Socket } from 'node:net';
+import { Stream } from 'node:stream';
 import { createProxyMiddleware } from 'http-proxy-middleware';
 import type { Audit } from '../telemetry/audit.ts';
+import { hasBody } from './request-again.ts';
 import type { Upstream } from './routes.ts';
 import { createUpstreamTls } from './tls-agent.ts';
 import type { UpstreamTls } from './tls-agent.ts';
@@ -83,7 +85,7 @@ export function createUpstreamConnections({ audit }: { audit: Audit }): Upstream
   };
 }
 
-// Kept, because the library leaves a listener at the server for each, and generations come and go.
+// Kept, because the library leaves listeners at the server for each, and generations come and go.
 function oncePerUpstream<Connection>(
   create: (upstream: Upstream, agent: http.Agent) => Connection,
   agentFor: (upstream: Upstream) => http.Agent,
@@ -154,8 +156,16 @@ function settingsFor({ protocol, hostname, port, socketPath }: Upstream, agent: 
   };
 }
 
+// Most calls have no body. To pipe nothing would cost them the setting up of a pipe and the taking down of it, about a twentieth of their time.
+class NoBody extends Stream {
+  override pipe<Destination extends NodeJS.WritableStream>(upstreamRequest: Destination): Destination {
+    upstreamRequest.end();
+    return upstreamRequest;
+  }
+}
+
 function createConnection(upstream: Upstream, agent: http.Agent): UpstreamConnection {
-  const proxy = createProxyMiddleware({
+  const settings: ProxySettings = {
     ...settingsFor(upstream, agent),
     plugins: [
       (server) => {
@@ -166,11 +176,13 @@ function createConnection(upstream: Upstream, agent: http.Agent): UpstreamConnec
         });
       },
     ],
-  });
+  };
+  const pass = createProxyMiddleware(settings);
+  const passHead = createProxyMiddleware({ ...settings, buffer: new NoBody() });
   return {
     send(request, response, exchange) {
       (request as Carrier)[exchangeOf] = exchange;
-      void proxy(request, response);
+      void (hasBody(request.headers) ? pass : passHead)(request, response);
     },
   };
 }

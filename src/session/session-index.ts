@@ -28,6 +28,9 @@ export interface SessionIndex {
 /** Which of several configurations on one store; there is one. */
 const app = 'default';
 
+/** Everybody's questions to the store stand in one queue. */
+const mostReadAtOnce = 100;
+
 /** Every operation throws StoreUnavailable. `absoluteSeconds` is the longest life of a session. */
 export function createSessionIndex(options: {
   store: Pick<Store, 'indexAdd' | 'indexFind' | 'indexRemove' | 'readSession'>;
@@ -42,12 +45,17 @@ export function createSessionIndex(options: {
 
   // An id is never used again, so a member without a record can be dropped whatever happens meanwhile.
   async function find(key: string): Promise<FoundSession[]> {
-    const found = (await store.indexFind(key)).map(async (h) => {
-      const record = await read(h);
-      if (record === undefined) await store.indexRemove(key, h);
-      return record === undefined ? [] : [{ h, record }];
-    });
-    return (await Promise.all(found)).flat();
+    const members = await store.indexFind(key);
+    const found: FoundSession[] = [];
+    for (let at = 0; at < members.length; at += mostReadAtOnce) {
+      const part = members.slice(at, at + mostReadAtOnce).map(async (h) => {
+        const record = await read(h);
+        if (record === undefined) await store.indexRemove(key, h);
+        return record === undefined ? [] : [{ h, record }];
+      });
+      found.push(...(await Promise.all(part)).flat());
+    }
+    return found;
   }
 
   return {

@@ -26,8 +26,8 @@ export function createMemoryStore({ now }: { now: () => number }): Store {
   }, sweepEveryMs);
   sweeper.unref();
 
-  const endOf = ({ absoluteExpiresAt, refreshExpiresAt = Infinity }: KeptRecord): number =>
-    Math.min(absoluteExpiresAt, refreshExpiresAt);
+  const endOf = ({ absoluteExpiresAt, refreshExpiresAt = Infinity, attempt }: KeptRecord): number =>
+    Math.min(absoluteExpiresAt, Math.max(refreshExpiresAt, attempt?.deadlineAt ?? 0));
 
   function recordOf(h: string): KeptRecord | undefined {
     const record = records.get(h);

@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import { withinLimit } from './fair-limit.ts';
+import { withinLimit } from '../fair-limits.ts';
 import { createPulse } from './pulse.ts';
 import { createClusterLink } from './redis-cluster.ts';
 import { commandTimeoutMs, createServerLink, end, type LinkOptions, type RedisLink } from './redis-link.ts';

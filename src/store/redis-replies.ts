@@ -97,7 +97,7 @@ function parseRecord(h: string, snapshot: unknown): LoadedRecord | undefined {
   if (fields.h !== h || typeof main !== 'string' || clientId === undefined || issuer === undefined) return undefined;
   if (revision === undefined || refreshedAt === undefined) return undefined;
   if (configuredEnd === undefined || idleMs === undefined) return undefined;
-  const absoluteExpiresAt = Math.min(configuredEnd, refreshExpiresAt ?? Infinity);
+  const absoluteExpiresAt = Math.min(configuredEnd, Math.max(refreshExpiresAt ?? Infinity, deadlineAt ?? 0));
   return {
     main,
     revision,

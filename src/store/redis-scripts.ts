@@ -11,6 +11,7 @@ export const recordFields = [
   'format',
   'absoluteExpiresAt',
   'refreshExpiresAt',
+  'attemptDeadlineAt',
   'h',
   'clientId',
   'issuer',
@@ -20,7 +21,6 @@ export const recordFields = [
   'expiresAt',
   'retryAt',
   'attemptOwner',
-  'attemptDeadlineAt',
   'committedBy',
 ] as const;
 
@@ -39,10 +39,10 @@ const clock = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
 
-// Every script that reads a token record starts so. A record past its absolute end, or its refresh token's, is gone, whatever life
-// its key has; what another format means by its fields is unknown, so nothing of it is touched. One read is all that a good
-// record costs; a refusal of it that says nothing about the record (of the ACL, say) is an outage, not an unreadable record.
-// The small fields are answered as one JSON string: the driver takes several times as long over an array of as many.
+// Every script that reads a token record starts so. A record past its absolute end is gone, whatever life its key has; so is one past its refresh token's
+// end, unless that token is being spent: the answer must find the record. What another format means by its fields is unknown, so nothing of it is
+// touched. One read is all that a good record costs; a refusal of it that says nothing about the record (of the ACL, say) is an outage, not an
+// unreadable record. The small fields are answered as one JSON string: the driver takes several times as long over an array of as many.
 const onRecord = `${clock}
 local function answer(kind, detail) return { KEYS[1], kind, detail } end
 local function field(name) return redis.call('HGET', KEYS[1], name) end
@@ -53,10 +53,11 @@ local function snapshot(values)
 end
 local found = read()
 if found.err then return string.find(found.err, '^WRONGTYPE') and answer('unreadable') or found end
-local format, absoluteExpiresAt, refreshExpiresAt = found[1], tonumber(found[2]), tonumber(found[3])
+local format, absoluteExpiresAt, refreshExpiresAt, attemptDeadlineAt = found[1], tonumber(found[2]), tonumber(found[3]), tonumber(found[4])
 if not format and redis.call('EXISTS', KEYS[1]) == 0 then return answer('gone') end
 if format ~= '${recordFormat}' then return answer('unreadable') end
-if now >= math.min(absoluteExpiresAt or math.huge, refreshExpiresAt or math.huge) then return answer('gone') end`;
+local spentAt = refreshExpiresAt and math.max(refreshExpiresAt, attemptDeadlineAt or 0)
+if now >= math.min(absoluteExpiresAt or math.huge, spentAt or math.huge) then return answer('gone') end`;
 
 // The start of the arguments of every script of a refresh.
 const attempt = `local revision, owner = ARGV[1], ARGV[2]`;

@@ -19,7 +19,7 @@ export interface TokenRecord {
   committedBy: string | undefined;
   /** The end of the session that no activity moves: the configured one, or the refresh token's where that is earlier. */
   absoluteExpiresAt: number;
-  /** The refresh token's own end, where the provider tells it; a refresh may move it. */
+  /** The refresh token's own end, where the provider tells it; a refresh may move it, and while one is under way the session does not end by it. */
   refreshExpiresAt?: number | undefined;
   /** The span that activity renews. */
   idleMs: number;

@@ -1,9 +1,9 @@
 // What a refresh asks of the provider: one call, and a second one where nobody knows whether the first arrived. If it did, the old token is used up in any
 // case: providers that allow for a retry give the same tokens again, and with the others nothing is lost by asking (RFC 9700 section 4.14.2).
 import { setTimeout as pause } from 'node:timers/promises';
+import { timeLimit } from '../fair-limits.ts';
 import { tokenCallMs } from '../oidc/provider.ts';
 import type { Provider, RefreshOutcome } from '../oidc/provider.ts';
-import { timeLimit } from '../oidc/time-limit.ts';
 import type { Tokens } from '../oidc/token-set.ts';
 
 const resendAfterMs = 1_000;

@@ -58,6 +58,28 @@ test('a jar of 15 KB of other cookies does not keep a user out, and ours are sma
   expect([tooMuch.status, tooMuch.body]).toEqual([431, expect.stringContaining('headers_too_large')]);
 });
 
+test('nine hundred cookies with names like those of pending logins cost a login hardly more than nine hundred others (DL-03)', async () => {
+  const navigation = ['Sec-Fetch-Mode: navigate', 'Sec-Fetch-Dest: document'];
+  const lineOf = (kind: string): string => {
+    const names = Array.from(
+      { length: 900 },
+      (_, at) => `postern-${host.split(':')[1]}-${kind}-${`${at}`.padStart(12, 'x')}`,
+    );
+    return `Cookie: ${names.join('=;')}=`;
+  };
+  const cpuOf = async (kind: string): Promise<number> => {
+    const before = process.cpuUsage();
+    for (let times = 0; times < 10; times += 1) {
+      const answer = await send('GET /bff/login', [...navigation, lineOf(kind)]);
+      expect([answer.status, JSON.stringify(answer.headers).length < 8_192]).toEqual([302, true]);
+    }
+    const { user, system } = process.cpuUsage(before);
+    return user + system;
+  };
+  await cpuOf('xx');
+  expect((await cpuOf('tx')) / (await cpuOf('xx'))).toBeLessThan(10);
+});
+
 test('a form that comes with the cookie of a session that has ended gets 401 and is forgotten: nothing of it comes back or goes on (DL-15)', async () => {
   const browser = await party.signedInBrowser();
   const old = `postern-${host.split(':')[1]!}=${party.sessionCookieOf(browser)!}`;

@@ -110,6 +110,10 @@ describe('a path that another server would read as another route is refused (RT-
     '/%61pi/x',
     '/ap\xed',
     '/api/open%2f',
+    // Spaces that a router trims at either end of a name (CVE-2016-5007).
+    '/api/%20open',
+    '/%20api/x',
+    '/api/%C2%A0open/x',
     // A dotless i and a dotted I, which are an i to who compares without regard to case (String.equalsIgnoreCase, re.IGNORECASE).
     '/publ%C4%B1c/x',
     '/publ%C4%B0c/x',

@@ -128,7 +128,7 @@ test('every body of ours says what it is and in which character set (HDR-06)', a
   }
 });
 
-test('and what has no body says nothing of one (HDR-06)', async () => {
+test('an answer of ours without a body names no content type (HDR-06)', async () => {
   const browser = alone.openBrowser();
   const callback = await alone.op.authorize(await startLogin(browser));
   const answer = await browser.step(callback, { from: alone.op.issuer });

@@ -1,5 +1,5 @@
 // RFC 9700 sections 2.1, 4.4, 4.7 and 4.12, RFC 9207: whose answer finishes a login, and how the browser is sent about, through the whole app.
-// What the provider port does with each single answer is in oauth2-rfc6749-rfc9700.test.ts.
+// What the provider port does with each single answer is in oauth2-rfc6749-rfc9700.test.ts and oauth2-token-endpoint.test.ts.
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import type { BrowserAnswer } from '../support/browser.ts';

@@ -90,7 +90,7 @@ test('a login asked to be fresh is refused when the user logged in an hour ago (
   expect((await loginWith({ idToken: { auth_time: secondsFromNow(-3_600) } }, { max_age: '60' })).kind).toBe('invalid');
 });
 
-test('so is one that does not say when (ID-14)', async () => {
+test('a login asked to be fresh is refused when the ID token does not say when it was (ID-14)', async () => {
   expect((await loginWith({}, { max_age: '60' })).kind).toBe('invalid');
 });
 

@@ -1,28 +1,21 @@
 // An EventSource in a real browser: what it hears of logouts in other tabs, and how it comes back by itself after a new login.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { startChromium } from '../support/chromium.ts';
+import type { BrowserContext, Page } from 'playwright-core';
 import { giveCredentials, isSignedIn, logIn, logOut } from '../support/person.ts';
 import { startShop } from '../support/shop.ts';
 import type { Shop } from '../support/shop.ts';
 import { until } from '../support/until.ts';
 
-let chromium: Browser;
 let shop: Shop;
 let browser: BrowserContext;
 let page: Page;
 
 beforeAll(async () => {
-  chromium = await startChromium();
   shop = await startShop();
 });
-afterAll(async () => {
-  await chromium.close();
-  await shop.stop();
-});
+afterAll(() => shop.stop());
 beforeEach(async () => {
-  browser = await chromium.newContext();
-  browser.setDefaultTimeout(60_000);
+  browser = await shop.newBrowser();
   page = await browser.newPage();
   await page.goto(shop.url);
 });

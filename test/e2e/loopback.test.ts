@@ -1,7 +1,6 @@
 // Postern in a real browser as a developer first meets it: http on localhost, the provider on 127.0.0.1, which is another site.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import type { Browser, BrowserContext, Cookie, Page } from 'playwright-core';
-import { startChromium } from '../support/chromium.ts';
+import type { BrowserContext, Cookie, Page } from 'playwright-core';
 import { call, giveCredentials, identify, isSignedIn, isSignedOut, logIn, logOut } from '../support/person.ts';
 import { startShop } from '../support/shop.ts';
 import type { Shop } from '../support/shop.ts';
@@ -9,23 +8,16 @@ import { until } from '../support/until.ts';
 
 const tokenLifetimeSeconds = 2;
 
-let chromium: Browser;
 let shop: Shop;
-/** A browser that has never been here. */
 let browser: BrowserContext;
 let page: Page;
 
 beforeAll(async () => {
-  chromium = await startChromium();
   shop = await startShop({ accessTokenTtlSeconds: tokenLifetimeSeconds });
 });
-afterAll(async () => {
-  await chromium.close();
-  await shop.stop();
-});
+afterAll(() => shop.stop());
 beforeEach(async () => {
-  browser = await chromium.newContext();
-  browser.setDefaultTimeout(60_000);
+  browser = await shop.newBrowser();
   page = await browser.newPage();
   await page.goto(shop.url);
 });

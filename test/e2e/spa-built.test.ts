@@ -4,16 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { build } from 'vite';
-import { startChromium } from '../support/chromium.ts';
 import { startShop } from '../support/shop.ts';
 import type { Shop } from '../support/shop.ts';
 
 const noncePlaceholder = '__CSP_NONCE__';
 
 let directory: string;
-let chromium: Browser;
 let shop: Shop;
 let page: Page;
 
@@ -31,13 +29,10 @@ beforeAll(async () => {
   for (const name of await readdir(assets)) {
     await writeFile(join(assets, `${name}.gz`), gzipSync(await readFile(join(assets, name))));
   }
-  chromium = await startChromium();
   shop = await startShop({ spa: { directory, noncePlaceholder } });
-  page = await chromium.newPage();
-  page.setDefaultTimeout(60_000);
+  page = await (await shop.newBrowser()).newPage();
 });
 afterAll(async () => {
-  await chromium.close();
   await shop.stop();
   await rm(directory, { recursive: true });
 });

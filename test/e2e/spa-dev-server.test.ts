@@ -1,29 +1,24 @@
 // The app while it is written: Chromium, Postern, and a real Vite behind it that was told nothing of Postern.
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { answersIn } from '../support/access-log.ts';
-import { startChromium } from '../support/chromium.ts';
 import { startDevServer } from '../support/dev-server.ts';
 import type { DevServer } from '../support/dev-server.ts';
 import { startShop } from '../support/shop.ts';
 import type { Shop } from '../support/shop.ts';
 import { until } from '../support/until.ts';
 
-let chromium: Browser;
 let devServer: DevServer;
 let shop: Shop;
 let page: Page;
 
 beforeAll(async () => {
-  chromium = await startChromium();
   devServer = await startDevServer(join(import.meta.dirname, 'dev-app'));
   shop = await startShop({ spa: { upstream: devServer.url } });
-  page = await chromium.newPage();
-  page.setDefaultTimeout(60_000);
+  page = await (await shop.newBrowser()).newPage();
 });
 afterAll(async () => {
-  await chromium.close();
   await shop.stop();
   await devServer.stop();
 });
@@ -40,8 +35,7 @@ test('the page loads, its modules run, its styles apply, and it talks to Postern
 
 test('an edited module is loaded anew in the open page, over the socket through Postern', async () => {
   const sockets: string[] = [];
-  const fresh = await chromium.newPage();
-  fresh.setDefaultTimeout(60_000);
+  const fresh = await (await shop.newBrowser()).newPage();
   fresh.on('websocket', (socket) => sockets.push(socket.url()));
   await fresh.goto(shop.url);
   await fresh.getByText('first words').waitFor();
@@ -55,7 +49,7 @@ test('an edited module is loaded anew in the open page, over the socket through 
 });
 
 test('another site’s page cannot listen to the development server’s socket (WS-01)', async () => {
-  const stranger = await chromium.newPage();
+  const stranger = await (await shop.newBrowser()).newPage();
   await stranger.goto(`${shop.provider.issuer}/.well-known/openid-configuration`);
   const ending = await stranger.evaluate(
     (url) =>

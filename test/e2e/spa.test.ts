@@ -1,28 +1,21 @@
 // The single-page app as Chromium gets it from Postern: history, caching, and a Content-Security-Policy that holds.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import type { Browser, BrowserContext, Page } from 'playwright-core';
+import type { BrowserContext, Page } from 'playwright-core';
 import { answersIn } from '../support/access-log.ts';
-import { startChromium } from '../support/chromium.ts';
 import { confirmLogout, isSignedOut, logIn } from '../support/person.ts';
 import { startShop } from '../support/shop.ts';
 import type { Shop } from '../support/shop.ts';
 
-let chromium: Browser;
 let shop: Shop;
 let browser: BrowserContext;
 let page: Page;
 
 beforeAll(async () => {
-  chromium = await startChromium();
   shop = await startShop({ apiOpensAsPage: true });
 });
-afterAll(async () => {
-  await chromium.close();
-  await shop.stop();
-});
+afterAll(() => shop.stop());
 beforeEach(async () => {
-  browser = await chromium.newContext();
-  browser.setDefaultTimeout(60_000);
+  browser = await shop.newBrowser();
   page = await browser.newPage();
 });
 afterEach(() => browser.close());

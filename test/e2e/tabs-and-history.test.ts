@@ -1,28 +1,20 @@
 // Several tabs, the back button, reloads and old addresses in a real browser: none of them may loop, lock anybody out or spend a code twice.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { startChromium } from '../support/chromium.ts';
+import type { BrowserContext, Page } from 'playwright-core';
 import { call, giveCredentials, isSignedIn, isSignedOut, logIn, logOut } from '../support/person.ts';
 import { startShop } from '../support/shop.ts';
 import type { Shop } from '../support/shop.ts';
 
-let chromium: Browser;
 let shop: Shop;
-/** A browser that has never been here. */
 let browser: BrowserContext;
 let page: Page;
 
 beforeAll(async () => {
-  chromium = await startChromium();
   shop = await startShop();
 });
-afterAll(async () => {
-  await chromium.close();
-  await shop.stop();
-});
+afterAll(() => shop.stop());
 beforeEach(async () => {
-  browser = await chromium.newContext();
-  browser.setDefaultTimeout(60_000);
+  browser = await shop.newBrowser();
   page = await browser.newPage();
   await page.goto(shop.url);
 });

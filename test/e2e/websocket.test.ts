@@ -1,21 +1,18 @@
 // WebSockets in a real browser: the app's own get through and end with its session; another site's never do.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { startChromium } from '../support/chromium.ts';
+import type { BrowserContext, Page } from 'playwright-core';
 import { logIn, logOut } from '../support/person.ts';
 import { startShop } from '../support/shop.ts';
 import type { Shop } from '../support/shop.ts';
 import { SocketUpstream } from '../support/socket-upstream.ts';
 import { until } from '../support/until.ts';
 
-let chromium: Browser;
 let upstream: SocketUpstream;
 let shop: Shop;
 let browser: BrowserContext;
 let page: Page;
 
 beforeAll(async () => {
-  chromium = await startChromium();
   upstream = await SocketUpstream.start();
   shop = await startShop({
     routes: [
@@ -25,14 +22,12 @@ beforeAll(async () => {
   });
 });
 afterAll(async () => {
-  await chromium.close();
   await shop.stop();
   await upstream.stop();
 });
 beforeEach(async () => {
   await upstream.reset();
-  browser = await chromium.newContext();
-  browser.setDefaultTimeout(60_000);
+  browser = await shop.newBrowser();
   page = await browser.newPage();
   await page.goto(shop.url);
 });

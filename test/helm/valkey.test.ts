@@ -17,12 +17,12 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const inner = join(chart, 'charts/valkey');
 const helmDoes = (...args: string[]) => run('POSTERN_HELM', args);
 
-test('nothing has to be fetched for it: it lies in the chart, in the version that the chart wants', async () => {
+test('nothing has to be fetched for Valkey: its chart lies in ours, in the version that ours wants', async () => {
   const { stdout } = await helmDoes('dependency', 'list', chart);
   expect(stdout).toMatch(/^valkey\s+0\.1\.0\s+unpacked\s*$/m);
 });
 
-test('a package of the chart holds it and installs the same', async () => {
+test('a package of the chart holds the one of Valkey and installs the same', async () => {
   expect(await helmDoes('package', chart, '--destination', folder)).toMatchObject({ code: 0 });
   const template = async (from: string): Promise<string> => {
     const args = ['template', 'postern', from, '--kube-version', '1.37.0', '--set', 'valkey.passwordSecret.name=mine'];
@@ -33,15 +33,15 @@ test('a package of the chart holds it and installs the same', async () => {
   expect(await template(join(folder, 'postern-0.1.0.tgz'))).toBe(await template(chart));
 });
 
-test('it passes helm lint by itself', async () => {
+test('the chart of Valkey passes helm lint by itself', async () => {
   expect(await helmDoes('lint', '--strict', inner)).toMatchObject({ code: 0 });
 });
 
-test('unless it is asked for there is none', async () => {
+test('no Valkey is installed unless it is asked for', async () => {
   expect((await renderObjects('production')).filter(({ kind }) => kind === 'StatefulSet')).toEqual([]);
 });
 
-test('Postern finds it under its name, with its password', async () => {
+test('Postern finds Valkey under its name, with its password', async () => {
   for (const [values, service] of [
     [{}, 'postern-valkey'],
     [{ valkey: { fullnameOverride: 'sessions' } }, 'sessions'],

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { Browser } from '../support/browser.ts';
+import { copyOf } from '../support/browser-login.ts';
+import type { Browser } from '../support/browser.ts';
 import { postLogoutToken } from '../support/logout-token.ts';
 import { newSessionKey, startPostern } from '../support/postern.ts';
 import { startRedis } from '../support/redis.ts';
@@ -78,9 +79,7 @@ test('a logout that one replica hears of holds on the others at once (SES-08)', 
   try {
     first.op.does.idToken = { sid: 'a1' };
     const browser = await first.signedInBrowser();
-    const elsewhere = new Browser(second);
-    const name = browser.jar.names().find((name) => /^postern-\d+$/.test(name))!;
-    elsewhere.jar.store(new URL(second.publicUrl), `${name}=${browser.jar.get(name)!.value}; Path=/`);
+    const elsewhere = copyOf(browser, second);
     // Both have the session at hand now.
     expect([(await browser.fetch('/api/x')).status, (await elsewhere.fetch('/api/x')).status]).toEqual([200, 200]);
     expect((await postLogoutToken(second, first.op.logoutToken({ sid: 'a1' }))).status).toBe(200);

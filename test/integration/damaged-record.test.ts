@@ -62,7 +62,7 @@ test.each([
   expect(await redis.command('KEYS', 'postern:{*')).toHaveLength(2);
 });
 
-test('an operator sees it and ends it (SES-09)', async () => {
+test('an operator sees a session whose record is damaged and ends it (SES-09)', async () => {
   const alice = await login('alice');
   await damageAll();
   expect(await ask('GET')).toEqual({ sessions: [{ handle: expect.any(String) }] });
@@ -71,7 +71,7 @@ test('an operator sees it and ends it (SES-09)', async () => {
   expect(await ask('GET')).toEqual({ sessions: [] });
 });
 
-test('the user sees it among the own sessions and ends it (SES-10)', async () => {
+test('a user sees a session whose record is damaged among the own ones and ends it (SES-10)', async () => {
   const lost = await login('alice');
   await damageAll();
   const here = await login('alice');
@@ -85,7 +85,7 @@ test('the user sees it among the own sessions and ends it (SES-10)', async () =>
 test.each([
   ['in memory', () => Promise.resolve(openMemoryStore())],
   ['in Redis', () => openRedisStore(storeRedis)],
-])('%s it is found and ended, and leaves nothing behind', async (_where, openStore) => {
+])('%s a session whose record is damaged is found and ended, and leaves nothing behind', async (_where, openStore) => {
   const { store, close } = await openStore();
   try {
     const index = createSessionIndex({ store, absoluteSeconds: 3_600 });

@@ -112,7 +112,7 @@ function claims(kind: FrontKind): void {
     expect(api.requests.at(-1)!.body.length).toBe(sent.length);
   });
 
-  test('a WebSocket opens through it', async () => {
+  test('a WebSocket opens', async () => {
     const socket = await openSocket(site, '/api/live/room', { Cookie: alice.cookie });
     socket.send('hello');
     expect(await socket.heard(1)).toEqual(['echo hello']);

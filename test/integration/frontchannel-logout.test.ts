@@ -54,7 +54,7 @@ test.each<[claim: string, query: (issuer: string) => Record<string, string> | st
   expect(await isIn(browser)).toBe(true);
 });
 
-test('it is not there unless it is configured (FCL-04)', async () => {
+test('without being configured front-channel logout is not there, and ends nothing (FCL-04)', async () => {
   await using other = await startRelyingParty();
   other.op.does.idToken = { sid: 's1' };
   const browser = await other.signedInBrowser();

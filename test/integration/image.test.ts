@@ -101,7 +101,7 @@ test('on a read-only root, as a user who owns nothing, it is ready, serves, ends
   }
 });
 
-test('its heap is half of the memory that its container may use', async () => {
+test('the heap in the image is half of the memory that its container may use', async () => {
   const limit = 256 * 1024 * 1024;
   for (const place of limitFiles()) await mount(image, place, `${limit}\n`);
   const script = `const { heap_size_limit: heap } = require('v8').getHeapStatistics();

@@ -1,8 +1,4 @@
 // Replacing the server key while people are signed in, on two replicas that learn of it minutes apart, on one real Redis.
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, afterEach, expect, test } from '@jest/globals';
 import { createKeyRing } from '../../src/tokens/key-ring.ts';
 import { logIn, openBrowser, startLogin } from '../support/browser-login.ts';
@@ -16,27 +12,26 @@ import type { RedisServer } from '../support/redis.ts';
 import { signIn } from '../support/signed-in.ts';
 import type { SignedIn } from '../support/signed-in.ts';
 import { expireToken, tokensKeyOf as tokensKey } from '../support/token-age.ts';
+import { RecordingUpstream } from '../support/upstream.ts';
 
 const minute = 60_000;
 const oldKey = newSessionKey();
 const newKey = newSessionKey();
 let provider: RealProvider;
 let redis: RedisServer;
-let api: Server;
+let api: RecordingUpstream;
 let first: LocalPostern;
 let second: LocalPostern;
 let clock: number;
 
 beforeAll(async () => {
   [provider, redis] = await Promise.all([startRealProvider(), startRedis()]);
-  api = createServer((_request, response) => void response.end('ok')).listen(0, '127.0.0.1');
-  await once(api, 'listening');
+  api = await RecordingUpstream.start();
 });
 afterAll(async () => {
   await provider.close();
   await redis[Symbol.asyncDispose]();
-  api.closeAllConnections();
-  api.close();
+  await api.stop();
 });
 
 beforeEach(async () => {
@@ -51,7 +46,7 @@ beforeEach(async () => {
         listen: '127.0.0.1:0',
         redis: { url: redis.url },
         session: { keys: [oldKey] },
-        routes: [{ path: '/api', upstream: `http://127.0.0.1:${(api.address() as AddressInfo).port}` }],
+        routes: [{ path: '/api', upstream: api.url }],
       },
       { keyClock: () => clock },
     );

@@ -1,8 +1,4 @@
 // How long a session lives, over HTTP and on a real Redis: idle, absolute, and no longer than the refresh token.
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { request } from 'undici';
 import { logIn, openBrowser, whoAmI } from '../support/browser-login.ts';
@@ -16,21 +12,20 @@ import { startRedis } from '../support/redis.ts';
 import type { RedisServer } from '../support/redis.ts';
 import { startStopwatch } from '../support/stopwatch.ts';
 import { until } from '../support/until.ts';
+import { RecordingUpstream } from '../support/upstream.ts';
 
 let provider: MisbehavingProvider;
 let redis: RedisServer;
-let api: Server;
+let api: RecordingUpstream;
 
 beforeAll(async () => {
   [provider, redis] = await Promise.all([startMisbehavingProvider(), startRedis()]);
-  api = createServer((_request, response) => void response.end('ok')).listen(0, '127.0.0.1');
-  await once(api, 'listening');
+  api = await RecordingUpstream.start();
 });
 afterAll(async () => {
   await provider.close();
   await redis[Symbol.asyncDispose]();
-  api.closeAllConnections();
-  api.close();
+  await api.stop();
 });
 
 /** How long ago the login was: from when it had not begun, and from when it had been answered, less what the machine let nobody run for. */
@@ -45,7 +40,7 @@ async function withSession(session: ConfigInput, claim: (browser: Browser, age: 
   const postern = await startPostern(provider, {
     redis: { url: redis.url },
     session: { keys: [newSessionKey()], ...session },
-    routes: [{ path: '/api', upstream: `http://127.0.0.1:${(api.address() as AddressInfo).port}` }],
+    routes: [{ path: '/api', upstream: api.url }],
   });
   const watch = startStopwatch();
   try {
@@ -131,7 +126,7 @@ test('without a refresh token a session lives as long as its access token (BFF-0
 test('how long before its expiry a token is refreshed is asked for at each call, so that a reload changes it for the sessions there are', async () => {
   let [nowMs, refreshBeforeMs, refreshes] = [Date.now(), 60_000, 0];
   const gate = await startGate(
-    { routes: [{ path: '/api', upstream: `http://127.0.0.1:${(api.address() as AddressInfo).port}` }] },
+    { routes: [{ path: '/api', upstream: api.url }] },
     {
       now: () => nowMs,
       refreshBeforeMs: () => refreshBeforeMs,

@@ -1,63 +1,36 @@
+// A logout: the session ends here at once, whatever provider and store do, its refresh token dies, and nobody else can bring it about.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { logIn, openBrowser, whoAmI } from '../support/browser-login.ts';
+import { copyOf, logIn, openBrowser, sessionCookieOf, signedInBrowser, whoAmI } from '../support/browser-login.ts';
 import type { Browser } from '../support/browser.ts';
-import { until } from '../support/until.ts';
-import { startMisbehavingProvider } from '../support/misbehaving-provider.ts';
+import { startInstallation } from '../support/installation.ts';
+import type { Installation } from '../support/installation.ts';
 import { startPostern } from '../support/postern.ts';
 import type { LocalPostern } from '../support/postern.ts';
-import { startRealProvider } from '../support/real-provider.ts';
 import type { RealProvider } from '../support/real-provider.ts';
 import { startRedis } from '../support/redis.ts';
 import type { RedisServer } from '../support/redis.ts';
+import { until } from '../support/until.ts';
 
+let place: Installation;
 let provider: RealProvider;
 let redis: RedisServer;
 let postern: LocalPostern;
-
 beforeAll(async () => {
-  [provider, redis] = await Promise.all([startRealProvider(), startRedis()]);
-  postern = await startPostern(provider, { redis: { url: redis.url }, logout: { returnTo: '/signed-out' } });
+  place = await startInstallation({ logout: { returnTo: '/signed-out' } });
+  ({ provider, redis, postern } = place);
 });
-
-beforeEach(async () => {
-  await redis.command('FLUSHALL');
-  provider.endpoints.requests.length = 0;
-});
-
+beforeEach(() => place.clear());
 afterEach(() => provider.endpoints.behaviours.revocation.recover());
+afterAll(() => place[Symbol.asyncDispose]());
 
-afterAll(async () => {
-  await postern.stop();
-  await provider.close();
-  await redis[Symbol.asyncDispose]();
-});
-
-async function signedIn(): Promise<Browser> {
-  const browser = openBrowser(postern);
-  await logIn(browser, provider);
-  return browser;
-}
-
-const sessionCookie = (browser: Browser): string | undefined =>
-  browser.jar.names().find((name) => /^postern-\d+$/.test(name));
+const signedIn = (): Promise<Browser> => signedInBrowser(postern, provider);
 const logOut = (browser: Browser, headers: Record<string, string> = {}) =>
   browser.fetch('/bff/logout', { method: 'POST', headers });
 const revocations = (): number => provider.endpoints.seen('revocation').length;
 
-/** The same cookies in another browser: what a thief has. */
-function copyOf(browser: Browser): Browser {
-  const copy = openBrowser(postern);
-  const name = sessionCookie(browser)!;
-  copy.jar.store(
-    new URL(postern.publicUrl),
-    `${name}=${browser.jar.get(name)!.value}; Path=/; HttpOnly; SameSite=Strict`,
-  );
-  return copy;
-}
-
 test('a logout ends the session in the store at once; a copy of the cookie opens nothing (LOG-01, SES-08)', async () => {
   const browser = await signedIn();
-  const thief = copyOf(browser);
+  const thief = copyOf(browser, postern);
   const answer = await logOut(browser);
   expect(answer).toMatchObject({ status: 200, headers: { 'cache-control': 'no-store' } });
   expect(Object.keys(answer.json())).toEqual(['logoutUrl']);
@@ -83,33 +56,11 @@ test('the cookie is deleted with the attributes it was set with, and is gone fro
   }
 });
 
-test('the provider is told who logs out, where to come back to, and nothing reaches a script (LOG-02, LOG-03)', async () => {
-  const browser = await signedIn();
-  const { logoutUrl } = (await logOut(browser)).json();
-  expect(logoutUrl).toMatch(/^\/bff\/logout\/continue\?ticket=[A-Za-z0-9_-]{43}$/);
-  const answer = await browser.step(logoutUrl, { from: postern.publicUrl });
-  expect([answer.status, answer.body]).toEqual([302, '']);
-  const endSession = new URL(String(answer.headers['location']));
-  expect(endSession.origin).toBe(provider.issuer);
-  expect(Object.fromEntries(endSession.searchParams)).toEqual({
-    id_token_hint: expect.stringMatching(/^eyJ/),
-    client_id: provider.clientId,
-    post_logout_redirect_uri: `${postern.publicUrl}/bff/logout/callback`,
-    state: expect.stringMatching(/^[A-Za-z0-9_-]{43}$/),
-  });
-  const home = await provider.visit(endSession);
-  expect(home.href).toMatch(`${postern.publicUrl}/bff/logout/callback`);
-  expect(await browser.step(home, { from: provider.issuer })).toMatchObject({
-    status: 303,
-    headers: { location: '/signed-out' },
-  });
-});
-
 test('a form works as well as a script: 303 on the way out (CSRF-08)', async () => {
   const browser = await signedIn();
   const answer = await browser.submit('/bff/logout');
   expect(answer.leadsTo?.origin).toBe(provider.issuer);
-  expect(sessionCookie(browser)).toBeUndefined();
+  expect(sessionCookieOf(browser)).toBeUndefined();
 });
 
 test('where X-CSRF is required, a form logout needs it not, and a script does', async () => {
@@ -125,66 +76,9 @@ test('where X-CSRF is required, a form logout needs it not, and a script does', 
   }
 });
 
-describe('the ticket', () => {
-  test('a logout ticket works once', async () => {
-    const browser = await signedIn();
-    const { logoutUrl } = (await logOut(browser)).json();
-    await browser.step(logoutUrl);
-    expect(await browser.step(logoutUrl)).toMatchObject({ status: 303, headers: { location: '/signed-out' } });
-  });
-
-  test('a logout ticket lives a minute, and what the store holds of it opens nothing', async () => {
-    const { logoutUrl } = (await logOut(await signedIn())).json();
-    const [key, ...others] = (await redis.command('KEYS', 'postern:logout:*')) as string[];
-    expect(others).toEqual([]);
-    expect(Number(await redis.command('PTTL', key!))).toBeLessThanOrEqual(60_000);
-    const stored = key! + String(await redis.command('GET', key!));
-    expect(stored).not.toContain(new URL(logoutUrl, postern.publicUrl).searchParams.get('ticket'));
-    expect(stored).not.toContain('eyJ');
-  });
-
-  test('a logout ticket is not spent by a prefetch, a script or a frame', async () => {
-    const browser = await signedIn();
-    const { logoutUrl } = (await logOut(browser)).json();
-    const attempts = [
-      await browser.fetch(logoutUrl),
-      await browser.embed(logoutUrl, 'iframe', postern.publicUrl),
-      await browser.step(logoutUrl, { headers: { 'sec-purpose': 'prefetch' } }),
-      await browser.step(logoutUrl, { method: 'HEAD' }),
-    ];
-    expect(attempts.map(({ status }) => status)).toEqual([403, 403, 403, 405]);
-    expect((await browser.navigate(logoutUrl)).leadsTo?.origin).toBe(provider.issuer);
-  });
-
-  test.each([
-    '',
-    '?ticket=',
-    '?ticket=guessed',
-    '?ticket=a&ticket=b',
-    '?ticket[]=x',
-    '?%',
-    `?ticket=${'x'.repeat(5000)}`,
-    '?returnTo=https://evil.example',
-  ])('that nobody gave out leads to the signed-out page: %s (RD-11)', async (query) => {
-    const answer = await openBrowser(postern).step(`/bff/logout/continue${query}`);
-    expect(answer).toMatchObject({ status: 303, headers: { location: '/signed-out' }, setCookies: [] });
-  });
-});
-
-test.each([
-  '',
-  '?state=another',
-  '?state=a&state=b',
-  '?state=%00',
-  '?returnTo=https://evil.example&post_logout_redirect_uri=//evil.example',
-])('coming back with any state at all ends on the signed-out page (LOG-04): %s', async (query) => {
-  const answer = await openBrowser(postern).step(`/bff/logout/callback${query}`, { from: provider.issuer });
-  expect(answer).toMatchObject({ status: 303, body: '', headers: { location: '/signed-out' }, setCookies: [] });
-});
-
 test('logging out twice, or without ever having been in, is fine (CS-04)', async () => {
   const browser = await signedIn();
-  const again = copyOf(browser);
+  const again = copyOf(browser, postern);
   await logOut(browser);
   for (const someone of [browser, again, openBrowser(postern)]) {
     const answer = await logOut(someone);
@@ -192,7 +86,7 @@ test('logging out twice, or without ever having been in, is fine (CS-04)', async
     expect(answer.json()).toEqual({ logoutUrl: '/bff/logout/continue' });
     expect((await someone.step('/bff/logout/continue')).headers['location']).toBe('/signed-out');
   }
-  expect(sessionCookie(again)).toBeUndefined();
+  expect(sessionCookieOf(again)).toBeUndefined();
 });
 
 describe('nobody else can log our user out', () => {
@@ -267,76 +161,6 @@ describe('the refresh token', () => {
   });
 });
 
-test('the provider may be told client_id alone', async () => {
-  const discreet = await startPostern(provider, { logout: { idTokenHint: false } });
-  try {
-    const browser = openBrowser(discreet);
-    await logIn(browser, provider);
-    const { leadsTo } = await browser.navigate((await logOut(browser)).json().logoutUrl);
-    expect(leadsTo?.searchParams.has('id_token_hint')).toBe(false);
-    expect(leadsTo?.searchParams.get('client_id')).toBe(provider.clientId);
-  } finally {
-    await discreet.stop();
-  }
-});
-
-describe('a provider of another kind', () => {
-  test('with a long ID token gets it by a form of ours that sends itself (LOG-05)', async () => {
-    const verbose = await startMisbehavingProvider();
-    Object.assign(verbose.does, {
-      idToken: { groups: Array.from({ length: 500 }, (_, index) => `group-${index}`) },
-      metadata: { end_session_endpoint: `${verbose.issuer}/logout` },
-    });
-    const at = await startPostern(verbose);
-    try {
-      const browser = openBrowser(at);
-      await logIn(browser, { issuer: verbose.issuer, visit: (url) => verbose.authorize(url) });
-      const page = await browser.step((await logOut(browser)).json().logoutUrl);
-      expect(page).toMatchObject({ status: 200, headers: { 'cache-control': 'no-store' } });
-      expect(page.body).toContain(`<form action="${verbose.issuer}/logout" method="post">`);
-      expect(page.body).toMatch(/name="id_token_hint" value="eyJ[^"]{6000,}"/);
-      expect(page.headers['content-security-policy']).toContain(`form-action 'self' ${verbose.issuer}`);
-      const [, nonce] = /<script nonce="([^"]+)">/.exec(page.body)!;
-      expect(page.headers['content-security-policy']).toContain(`'nonce-${nonce}'`);
-    } finally {
-      await at.stop();
-      await verbose.close();
-    }
-  });
-
-  test('without a logout of its own: local logout only, no error (LOG-06)', async () => {
-    const simple = await startMisbehavingProvider();
-    simple.does.metadata = { end_session_endpoint: undefined };
-    const at = await startPostern(simple);
-    try {
-      const browser = openBrowser(at);
-      await logIn(browser, { issuer: simple.issuer, visit: (url) => simple.authorize(url) });
-      const answer = await browser.step((await logOut(browser)).json().logoutUrl);
-      expect(answer).toMatchObject({ status: 303, headers: { location: '/' } });
-      expect(await whoAmI(browser)).toMatchObject({ authenticated: false });
-    } finally {
-      await at.stop();
-      await simple.close();
-    }
-  });
-
-  test('that is down keeps nobody logged in here (LOG-01)', async () => {
-    const mortal = await startRealProvider();
-    const at = await startPostern(mortal);
-    try {
-      const browser = openBrowser(at);
-      await logIn(browser, mortal);
-      await mortal.goAway();
-      expect((await logOut(browser)).status).toBe(200);
-      expect(await whoAmI(browser)).toMatchObject({ authenticated: false });
-      await mortal.comeBack();
-    } finally {
-      await at.stop();
-      await mortal.close();
-    }
-  });
-});
-
 test('with the store away: 503, the cookie stays, the session is refused here at once, and it is ended when the store is back', async () => {
   await using own = await startRedis();
   const at = await startPostern(provider, { redis: { url: own.url } });
@@ -348,20 +172,10 @@ test('with the store away: 503, the cookie stays, the session is refused here at
     own.thaw();
     expect(answer).toMatchObject({ status: 503, setCookies: [], headers: { 'retry-after': '2' } });
     expect(answer.json()).toMatchObject({ code: 'session_store_unavailable' });
-    expect(sessionCookie(browser)).toBeDefined();
+    expect(sessionCookieOf(browser)).toBeDefined();
     expect(await whoAmI(browser)).toMatchObject({ authenticated: false });
     await until(async () => ((await own.command('KEYS', 'postern:{*')) as string[]).length === 0);
   } finally {
     await at.stop();
   }
-});
-
-test('a ticket that cannot be stored costs the provider’s logout, not ours', async () => {
-  const browser = await signedIn();
-  await redis.command('CONFIG', 'SET', 'maxmemory', '1');
-  const answer = await logOut(browser);
-  await redis.command('CONFIG', 'SET', 'maxmemory', '0');
-  expect(answer.status).toBe(200);
-  expect(answer.json()).toEqual({ logoutUrl: '/bff/logout/continue' });
-  expect(await whoAmI(browser)).toMatchObject({ authenticated: false });
 });

@@ -1,8 +1,4 @@
 // An outage is not a logout: what users meet while the store or the provider is away, and what they have afterwards.
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { startPostern } from '../support/postern.ts';
 import type { LocalPostern } from '../support/postern.ts';
@@ -14,23 +10,14 @@ import { signIn } from '../support/signed-in.ts';
 import type { SignedIn } from '../support/signed-in.ts';
 import { startStopwatch } from '../support/stopwatch.ts';
 import { until } from '../support/until.ts';
+import { RecordingUpstream } from '../support/upstream.ts';
 
-let api: Server;
-let apiUrl: string;
-let apiCalls = 0;
+let api: RecordingUpstream;
 
 beforeAll(async () => {
-  api = createServer((_request, response) => {
-    apiCalls += 1;
-    response.end('ok');
-  }).listen(0, '127.0.0.1');
-  await once(api, 'listening');
-  apiUrl = `http://127.0.0.1:${(api.address() as AddressInfo).port}`;
+  api = await RecordingUpstream.start();
 });
-afterAll(() => {
-  api.closeAllConnections();
-  api.close();
-});
+afterAll(() => api.stop());
 
 interface House {
   redis: RedisServer;
@@ -45,9 +32,9 @@ async function inHouse(claim: (house: House) => Promise<void>): Promise<void> {
   const postern = await startPostern(provider, {
     redis: { url: redis.url },
     routes: [
-      { path: '/api', upstream: apiUrl },
-      { path: '/optional', upstream: apiUrl, auth: 'optional' },
-      { path: '/public', upstream: apiUrl, auth: 'none' },
+      { path: '/api', upstream: api.url },
+      { path: '/optional', upstream: api.url, auth: 'optional' },
+      { path: '/public', upstream: api.url, auth: 'none' },
     ],
   });
   try {
@@ -96,7 +83,7 @@ test.each([
     await inHouse(async ({ redis, provider, postern }) => {
       const alice = await signIn(postern, provider);
       await begin(redis);
-      apiCalls = 0;
+      api.requests.length = 0;
       for (const path of ['/api/x', '/optional/x', '/bff/session']) {
         const answer = await timed(alice.call(path));
         expect([path, answer.status]).toEqual([path, 503]);
@@ -105,7 +92,7 @@ test.each([
         expect(answer.headers['set-cookie']).toBeUndefined();
         expect(answer.tookMs).toBeLessThan(2_000);
       }
-      expect(apiCalls).toBe(0);
+      expect(api.requests).toEqual([]);
       expect((await alice.call('/public/x')).status).toBe(200);
       await end(redis);
       await recovers(alice);

@@ -1,7 +1,4 @@
 // Sentinel and Cluster under a whole Postern: one refresh, and the death of a primary that logs nobody out.
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createRedisStore } from '../../src/store/redis.ts';
 import type { RedisSettings } from '../../src/store/redis-settings.ts';
@@ -16,6 +13,7 @@ import { hearing } from '../support/stores.ts';
 import { startStopwatch } from '../support/stopwatch.ts';
 import { expireToken, tokensKeyOf } from '../support/token-age.ts';
 import { until } from '../support/until.ts';
+import { answerWithToken, RecordingUpstream } from '../support/upstream.ts';
 
 /** A setup that survives the loss of one server. */
 interface Redundant extends AsyncDisposable {
@@ -51,21 +49,16 @@ async function cluster(): Promise<Redundant> {
   };
 }
 
-let api: Server;
-let apiUrl: string;
+let api: RecordingUpstream;
 beforeAll(async () => {
-  api = createServer((request, response) => response.end(request.headers.authorization)).listen(0, '127.0.0.1');
-  await once(api, 'listening');
-  apiUrl = `http://127.0.0.1:${(api.address() as AddressInfo).port}`;
+  api = await RecordingUpstream.start();
+  api.answer = answerWithToken;
 });
-afterAll(() => {
-  api.closeAllConnections();
-  api.close();
-});
+afterAll(() => api.stop());
 
 const twoOn = (place: Redundant) => ({
   count: 2,
-  config: { redis: place.section, routes: [{ path: '/api', upstream: apiUrl }] },
+  config: { redis: place.section, routes: [{ path: '/api', upstream: api.url }] },
 });
 
 const recoverWithinMs = 10_000;

@@ -1,34 +1,28 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { logIn, openBrowser, whoAmI } from '../support/browser-login.ts';
+import { openBrowser, signedInBrowser, whoAmI } from '../support/browser-login.ts';
 import type { Browser } from '../support/browser.ts';
-import { startPostern } from '../support/postern.ts';
+import { startInstallation } from '../support/installation.ts';
+import type { Installation } from '../support/installation.ts';
 import type { LocalPostern } from '../support/postern.ts';
-import { startRealProvider } from '../support/real-provider.ts';
 import type { RealProvider } from '../support/real-provider.ts';
-import { startRedis } from '../support/redis.ts';
 import type { RedisServer } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
+let place: Installation;
 let provider: RealProvider;
 let redis: RedisServer;
 let postern: LocalPostern;
 
 beforeAll(async () => {
-  [provider, redis] = await Promise.all([startRealProvider(), startRedis()]);
-  postern = await startPostern(provider, { redis: { url: redis.url } });
+  place = await startInstallation();
+  ({ provider, redis, postern } = place);
 });
 
-afterAll(async () => {
-  await postern.stop();
-  await provider.close();
-  await redis[Symbol.asyncDispose]();
-});
+afterAll(() => place[Symbol.asyncDispose]());
 
 async function signedIn(): Promise<Browser> {
   await redis.command('FLUSHALL');
-  const browser = openBrowser(postern);
-  await logIn(browser, provider);
-  return browser;
+  return signedInBrowser(postern, provider);
 }
 
 const refresh = (browser: Browser, headers: Record<string, string> = {}) =>
@@ -69,7 +63,7 @@ test('within five seconds of the last one it just answers, however often it is a
   expect(refreshes()).toBe(before);
 });
 
-test('it counts as activity', async () => {
+test('a refresh that an app asks for counts as activity', async () => {
   const browser = await signedIn();
   const key = await tokensKey();
   await redis.command('PEXPIRE', key, 60_000);

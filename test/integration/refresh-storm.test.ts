@@ -1,8 +1,4 @@
 // The promise of one refresh, on one process and on three replicas, against a provider that rotates and ends the grant when a spent token comes back.
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { describeOn } from '../support/describe-on.ts';
 import { refreshesOf, withReplicas } from '../support/replicas.ts';
@@ -11,19 +7,15 @@ import type { RedisServer, ServerProgram } from '../support/redis.ts';
 import { signIn } from '../support/signed-in.ts';
 import { expireToken } from '../support/token-age.ts';
 import { until } from '../support/until.ts';
+import { answerWithToken, RecordingUpstream } from '../support/upstream.ts';
 
-let api: Server;
-let apiUrl: string;
+let api: RecordingUpstream;
 
 beforeAll(async () => {
-  api = createServer((request, response) => response.end(request.headers.authorization)).listen(0, '127.0.0.1');
-  await once(api, 'listening');
-  apiUrl = `http://127.0.0.1:${(api.address() as AddressInfo).port}`;
+  api = await RecordingUpstream.start();
+  api.answer = answerWithToken;
 });
-afterAll(() => {
-  api.closeAllConnections();
-  api.close();
-});
+afterAll(() => api.stop());
 
 const calls = 1000;
 
@@ -61,7 +53,7 @@ function storms({ path: program }: ServerProgram, each: Storm[]): void {
 function survive(server: RedisServer, { count, delayMs }: Storm): Promise<void> {
   const config = {
     redis: { url: server.url },
-    routes: [{ path: '/api', upstream: apiUrl }],
+    routes: [{ path: '/api', upstream: api.url }],
     log: { level: 'info', format: 'json', access: false },
   };
   const options = { count, config, provider: { rotate: true } };

@@ -1,8 +1,4 @@
 // The replica that refreshes dies or stands still in the middle of it. What the others do depends on one thing that none of them can see: whether the provider has rotated.
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { PosternProcess } from '../support/postern.ts';
 import type { RealProvider, RealProviderOptions } from '../support/real-provider.ts';
@@ -14,18 +10,14 @@ import type { Answer, SignedIn } from '../support/signed-in.ts';
 import { startStopwatch } from '../support/stopwatch.ts';
 import { expireToken, outlastAttempt } from '../support/token-age.ts';
 import { until } from '../support/until.ts';
+import { answerWithToken, RecordingUpstream } from '../support/upstream.ts';
 
-let api: Server;
-let apiUrl: string;
+let api: RecordingUpstream;
 beforeAll(async () => {
-  api = createServer((request, response) => response.end(request.headers.authorization)).listen(0, '127.0.0.1');
-  await once(api, 'listening');
-  apiUrl = `http://127.0.0.1:${(api.address() as AddressInfo).port}`;
+  api = await RecordingUpstream.start();
+  api.answer = answerWithToken;
 });
-afterAll(() => {
-  api.closeAllConnections();
-  api.close();
-});
+afterAll(() => api.stop());
 
 const attemptDeadlineMs = 25_000;
 /** The waiters look once a second. */
@@ -53,7 +45,7 @@ async function inTheMiddle(
   await using redis = await startRedis();
   const config = {
     redis: { url: redis.url },
-    routes: [{ path: '/api', upstream: apiUrl }],
+    routes: [{ path: '/api', upstream: api.url }],
     log: { level: 'info', format: 'json', access: false },
   };
   await withReplicas({ count, config, ...(options && { provider: options }) }, async (provider, replicas) => {

@@ -1,8 +1,4 @@
 // Several processes on one Redis: what one does, all know; what one takes with it when it dies, nobody misses.
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import { freePort } from '../support/free-port.ts';
@@ -15,29 +11,23 @@ import type { RedisServer } from '../support/redis.ts';
 import { signIn } from '../support/signed-in.ts';
 import { expireToken, outlastAttempt } from '../support/token-age.ts';
 import { until } from '../support/until.ts';
+import { answerWithToken, RecordingUpstream } from '../support/upstream.ts';
 
 let redis: RedisServer;
-let api: Server;
-let apiUrl: string;
-let onApiCall: (request: IncomingMessage, response: ServerResponse) => void;
-const answerWithToken = (request: IncomingMessage, response: ServerResponse): void =>
-  void response.end(request.headers.authorization);
+let api: RecordingUpstream;
 
 beforeAll(async () => {
   redis = await startRedis();
-  api = createServer((request, response) => onApiCall(request, response)).listen(0, '127.0.0.1');
-  await once(api, 'listening');
-  apiUrl = `http://127.0.0.1:${(api.address() as AddressInfo).port}`;
+  api = await RecordingUpstream.start();
 });
 afterAll(async () => {
-  api.closeAllConnections();
-  api.close();
+  await api.stop();
   await redis[Symbol.asyncDispose]();
 });
 
 const options = (count: number) => {
-  onApiCall = answerWithToken;
-  return { count, config: { redis: { url: redis.url }, routes: [{ path: '/api', upstream: apiUrl }] } };
+  api.answer = answerWithToken;
+  return { count, config: { redis: { url: redis.url }, routes: [{ path: '/api', upstream: api.url }] } };
 };
 
 test('100 calls over three replicas on one expired token: one token call, no failure, the session lives (SES-18, TK-04, TK-06)', async () => {
@@ -59,9 +49,9 @@ test('a replica killed between the refresh and the call it was for takes no toke
     const alice = await signIn(first, provider);
     await expireToken(alice, redis, replicas);
     // The call reaches the API with the new token, so the refresh is over; its replica dies before it hears the answer.
-    onApiCall = () => first.signal('SIGKILL');
+    api.answer = () => first.signal('SIGKILL');
     await expect(alice.call('/api/x', { on: first })).rejects.toThrow();
-    onApiCall = answerWithToken;
+    api.answer = answerWithToken;
     for (const on of [second, third]) expect((await alice.call('/api/x', { on })).status).toBe(200);
     expect(refreshesOf(provider)).toHaveLength(1);
     await expireToken(alice, redis, [second, third]);
@@ -93,9 +83,9 @@ test('a replica killed during the refresh is taken over once its attempt has run
 
 test('a replica that cannot write its answer in time is taken over; when the provider refuses the spent token, its late commit is waited for and used', async () => {
   const link = await startFaultProxy(redis);
-  onApiCall = answerWithToken;
+  api.answer = answerWithToken;
   const provider = await startRealProvider();
-  const config = baseConfig(await freePort(), provider, { routes: [{ path: '/api', upstream: apiUrl }] });
+  const config = baseConfig(await freePort(), provider, { routes: [{ path: '/api', upstream: api.url }] });
   register(provider, String(config['publicUrl']));
   const first = await startPosternProcess({ ...config, redis: { url: `redis://127.0.0.1:${link.port}` } });
   const second = await startPosternProcess({ ...config, redis: { url: redis.url }, listen: '127.0.0.1:0' });

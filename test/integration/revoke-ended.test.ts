@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { Browser } from '../support/browser.ts';
-import { logIn } from '../support/browser-login.ts';
+import { copyOf, logIn } from '../support/browser-login.ts';
 import { freePort } from '../support/free-port.ts';
 import { postLogoutToken } from '../support/logout-token.ts';
 import { newSessionKey, startPostern } from '../support/postern.ts';
@@ -64,12 +64,7 @@ async function login(cookies = new Map<string, string>(), browser = new Browser(
 
 /** A call on one of the replicas, which has the session open from then on. */
 async function use(browser: Browser, ...replicas: LocalPostern[]): Promise<number[]> {
-  const name = browser.jar.names().find((name) => /^postern-\d+$/.test(name))!;
-  const statuses = replicas.map(async (replica) => {
-    const tab = new Browser(replica);
-    tab.jar.store(new URL(replica.publicUrl), `${name}=${browser.jar.get(name)!.value}; Path=/`);
-    return (await tab.fetch('/api/x')).status;
-  });
+  const statuses = replicas.map(async (replica) => (await copyOf(browser, replica).fetch('/api/x')).status);
   return Promise.all(statuses);
 }
 
@@ -148,7 +143,7 @@ test('a session that an operator ends is revoked by the replica that has it open
   expect(await use(browser, first, second)).toEqual([401, 401]);
 });
 
-test('so is one that the user ends on another device, and one that goes beyond the limit', async () => {
+test('a session that its user ends on another device, or that goes beyond the limit, is revoked by the replica that has it open', async () => {
   const [lost, here] = [await login(), await login()];
   await use(lost, second);
   expect((await here.fetch('/bff/sessions', { method: 'DELETE' })).json()).toEqual({ ended: 1 });

@@ -75,7 +75,7 @@ test('a role that is taken away shuts the route from the next refresh on', async
   expect(upstream.last.headers['x-roles']).toBe('user');
 });
 
-test('a role that is given opens it', async () => {
+test('a role that is given opens the route from the next refresh on', async () => {
   provider.does.idToken = withRoles('user');
   const browser = await signedIn();
   expect((await browser.fetch('/api/admin/users')).status).toBe(403);
@@ -85,7 +85,7 @@ test('a role that is given opens it', async () => {
   expect((await browser.fetch('/api/admin/users')).status).toBe(200);
 });
 
-test('what only userinfo said holds until the next login', async () => {
+test('a role that only userinfo named holds until the next login', async () => {
   provider.does.userinfo = withRoles('admin');
   const browser = await signedIn();
   provider.does.userinfo = withRoles('user');
@@ -93,7 +93,7 @@ test('what only userinfo said holds until the next login', async () => {
   expect((await browser.fetch('/api/admin/users')).status).toBe(200);
 });
 
-test('so does everything where a refresh brings no ID token', async () => {
+test('where a refresh brings no ID token, every role holds until the next login', async () => {
   provider.does.idToken = withRoles('admin');
   provider.does.refreshedIdToken = null;
   const browser = await signedIn();

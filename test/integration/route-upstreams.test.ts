@@ -100,7 +100,7 @@ test('a private authority and another name than the host’s are believed where 
   expect(internal.last.headers.authorization).toBe(`Bearer ${accessToken}`);
 });
 
-test('and nowhere else, whatever connections to the same server stand (PX-16)', async () => {
+test('a private authority is believed on its own route and nowhere else, whatever connections to the same server stand (PX-16)', async () => {
   await statusOf('/internal');
   const asked = internal.requests.length;
   expect(await statusOf('/by-address')).toBe(502);

@@ -1,38 +1,30 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { logIn, openBrowser, whoAmI } from '../support/browser-login.ts';
+import { logIn, openBrowser, sessionCookieOf, signedInBrowser, whoAmI } from '../support/browser-login.ts';
 import type { Browser } from '../support/browser.ts';
+import { startInstallation } from '../support/installation.ts';
+import type { Installation } from '../support/installation.ts';
 import { startMisbehavingProvider } from '../support/misbehaving-provider.ts';
 import { startPostern } from '../support/postern.ts';
 import type { LocalPostern } from '../support/postern.ts';
-import { startRealProvider } from '../support/real-provider.ts';
 import type { RealProvider } from '../support/real-provider.ts';
 import { startRedis } from '../support/redis.ts';
 import type { RedisServer } from '../support/redis.ts';
 
+let place: Installation;
 let provider: RealProvider;
 let redis: RedisServer;
 let postern: LocalPostern;
 
 beforeAll(async () => {
-  [provider, redis] = await Promise.all([startRealProvider(), startRedis()]);
-  postern = await startPostern(provider, { redis: { url: redis.url } });
+  place = await startInstallation();
+  ({ provider, redis, postern } = place);
 });
 
-afterAll(async () => {
-  await postern.stop();
-  await provider.close();
-  await redis[Symbol.asyncDispose]();
-});
+afterAll(() => place[Symbol.asyncDispose]());
 
 const nobody = { authenticated: false, loginUrl: '/bff/login' };
-const cookieName = (browser: Browser): string => browser.jar.names().find((name) => /^postern-\d+$/.test(name))!;
-
-async function signedIn(at = postern, from = provider): Promise<Browser> {
-  const browser = openBrowser(at);
-  await logIn(browser, from);
-  return browser;
-}
+const signedIn = (at = postern): Promise<Browser> => signedInBrowser(at, provider);
 
 /** A browser that presents a cookie of somebody else's choosing. */
 function presenting(value: string): Browser {
@@ -56,7 +48,7 @@ test('a signed-in app learns who, by which handle and for how long, and nothing 
   const answer = await browser.fetch('/bff/session');
   const h = createHash('sha256')
     .update(
-      decodeURIComponent(browser.jar.get(cookieName(browser))!.value)
+      decodeURIComponent(browser.jar.get(sessionCookieOf(browser)!)!.value)
         .slice(2)
         .split('.')[0]!,
     )
@@ -148,7 +140,7 @@ test.each([
 
 test('a duplicate session cookie is no session, and a login still works (CK-12)', async () => {
   const browser = await signedIn();
-  const name = cookieName(browser);
+  const name = sessionCookieOf(browser)!;
   const value = browser.jar.get(name)!.value;
   const twice = await openBrowser(postern).fetch('/bff/session', {
     headers: { cookie: `${name}=${value}; ${name}=evil` },

@@ -110,7 +110,7 @@ test('SIGINT, as a person at a terminal sends it, waits for nobody in front', as
   await postern.stop();
 });
 
-test.each(['SIGTERM', 'SIGINT'] as const)('a second signal, here %s, ends it at once', async (second) => {
+test.each(['SIGTERM', 'SIGINT'] as const)('a second signal, here %s, ends the process at once', async (second) => {
   const postern = await startOne({ shutdown: { delay: '1m' } });
   postern.signal('SIGTERM');
   await until(() => postern.output.some((line) => line.includes('"msg":"draining"')));

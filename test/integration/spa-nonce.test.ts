@@ -46,7 +46,7 @@ test('page and policy name the same nonce, which no other response has', async (
   expect(seen.size).toBe(5);
 });
 
-test('such a page is kept by nobody, has no ETag, and is never answered by 304', async () => {
+test('a page with a nonce is kept by nobody, has no ETag, and is never answered by 304', async () => {
   const answer = await get(gate, '/', [
     ...navigation,
     'If-None-Match: *',
@@ -58,7 +58,7 @@ test('such a page is kept by nobody, has no ETag, and is never answered by 304',
   expect(valuesOf(answer, 'last-modified')).toEqual([]);
 });
 
-test('it is whole in every form of request: compressed forms would hold the placeholder, a part would not be a page', async () => {
+test('a page with a nonce is whole in every form of request: compressed forms would hold the placeholder, a part would not be a page', async () => {
   const compressed = await get(gate, '/', [...navigation, 'Accept-Encoding: br']);
   expect(valuesOf(compressed, 'content-encoding')).toEqual([]);
   expect(compressed.body).toBe(page.replaceAll(placeholder, nonceOf(compressed)));

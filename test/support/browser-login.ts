@@ -40,3 +40,23 @@ export async function logIn(
 }
 
 export const whoAmI = async (browser: Browser): Promise<any> => (await browser.fetch('/bff/session')).json();
+
+/** A browser that has just logged in. */
+export async function signedInBrowser(postern: Postern, provider: ProviderPages): Promise<Browser> {
+  const browser = openBrowser(postern);
+  await logIn(browser, provider);
+  return browser;
+}
+
+/** The name of its session cookie, on http. */
+export const sessionCookieOf = (browser: Browser): string | undefined =>
+  browser.jar.names().find((name) => /^postern-\d+$/.test(name));
+
+/** The same session cookie in another browser, at this replica or another: a second tab, or what a thief has. */
+export function copyOf(browser: Browser, postern: Postern): Browser {
+  const copy = openBrowser(postern);
+  const name = sessionCookieOf(browser)!;
+  const field = `${name}=${browser.jar.get(name)!.value}; Path=/; HttpOnly; SameSite=Strict`;
+  copy.jar.store(new URL(postern.publicUrl), field);
+  return copy;
+}

@@ -1,5 +1,7 @@
-// A whole shop on loopback for a browser: the provider on 127.0.0.1 and everything else on localhost, which makes them two sites, as in real life.
+// A whole shop on loopback, and a browser to visit it with: the provider on 127.0.0.1 and everything else on localhost, which makes them two sites, as in real life.
 import { join } from 'node:path';
+import type { BrowserContext } from 'playwright-core';
+import { startChromium } from './chromium.ts';
 import { startPostern } from './postern.ts';
 import type { LocalPostern } from './postern.ts';
 import { startRealProvider } from './real-provider.ts';
@@ -13,6 +15,8 @@ export interface Shop {
   postern: LocalPostern;
   provider: RealProvider;
   api: RecordingUpstream;
+  /** A browser that has never been here. Close it. */
+  newBrowser(): Promise<BrowserContext>;
   /** Every byte that Postern has sent to a browser, latin1. */
   heard(): string;
   stop(): Promise<void>;
@@ -51,13 +55,20 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
     spa,
   });
   wiretap.listenTo(postern.address);
+  const chromium = await startChromium();
   return {
     url,
     postern,
     provider,
     api,
+    async newBrowser() {
+      const browser = await chromium.newContext();
+      browser.setDefaultTimeout(60_000);
+      return browser;
+    },
     heard: () => wiretap.heard(),
     async stop() {
+      await chromium.close();
       await wiretap.stop();
       await postern.stop();
       await api.stop();

@@ -115,6 +115,11 @@ export class RecordingUpstream {
   }
 }
 
+/** An `answer`: the Authorization header of the request. */
+export function answerWithToken({ headers }: IncomingMessage, response: ServerResponse): void {
+  response.end(headers.authorization);
+}
+
 function answerJson(_request: IncomingMessage, response: ServerResponse): void {
   response.writeHead(200, { 'content-type': 'application/json' }).end('{"from":"upstream"}');
 }

@@ -42,7 +42,7 @@ const floors = [
   ['oidc', 'store'],
   ['telemetry'],
   ['config'],
-  ['errors'],
+  ['errors', 'fair-limits'],
 ];
 
 /** Each third-party library has one owner. */

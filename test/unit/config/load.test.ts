@@ -17,7 +17,12 @@ test('the smallest file gets every default', () => {
   expect(config.listen).toEqual({ host: '0.0.0.0', port: 8080 });
   expect(config.operations.listen).toEqual({ host: '127.0.0.1', port: 9090 });
   expect(config.provider.scopes).toEqual(['openid']);
-  expect(config.session).toMatchObject({ idleTimeout: 1800, absoluteTimeout: 43_200, refreshBefore: 60 });
+  expect(config.session).toMatchObject({
+    idleTimeout: 1800,
+    absoluteTimeout: 43_200,
+    refreshBefore: 60,
+    maxPerUser: 1_000,
+  });
   expect(config.routes).toMatchObject([{ auth: 'required', timeout: { connect: 5, headers: 60, idle: 300 } }]);
   expect(config.limits.headers).toBe(32_768);
   expect(config.insecure).toEqual({ httpIssuer: false, httpPublicUrl: false, publicClient: false, weakKey: false });

@@ -52,6 +52,8 @@ describe('an upstream has no power over our origin (HD-07, CSRF-07, PRX-14, SEC-
       'Clear-Site-Data',
       'Refresh',
       'Service-Worker-Allowed',
+      'Secure-Session-Registration',
+      'Secure-Session-Challenge',
       'Postern-Session',
       'Public-Key-Pins',
     ],

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import { createSessionIndex } from '../../../src/session/session-index.ts';
 import type { SessionRecord } from '../../../src/session/session.ts';
@@ -45,6 +46,22 @@ test('a session that ended by itself is not found, and is dropped by whoever loo
   expect((await index.bySubject(iss, 'alice')).map(({ h }) => h)).toEqual(['h2']);
   await store.writeSession('h1', JSON.stringify(alice), 600);
   expect((await index.bySubject(iss, 'alice')).map(({ h }) => h)).toEqual(['h2']);
+});
+
+test('the sessions of somebody who has hundreds are read a hundred at a time, so that nobody else’s wait behind them (DL-03)', async () => {
+  const { store, login } = open();
+  for (let at = 0; at < 250; at += 1) await login(`h${at}`);
+  let [underWay, most] = [0, 0];
+  const readSession = async (h: string): Promise<string | null> => {
+    underWay += 1;
+    most = Math.max(most, underWay);
+    await setImmediate();
+    underWay -= 1;
+    return store.readSession(h);
+  };
+  const index = createSessionIndex({ store: { ...store, readSession }, absoluteSeconds: 3600 });
+  expect(await index.bySubject(iss, 'alice')).toHaveLength(250);
+  expect(most).toBe(100);
 });
 
 test('a user is an issuer and a sub: the same sub of another issuer is somebody else (SES-21)', async () => {

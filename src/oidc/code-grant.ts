@@ -13,7 +13,7 @@ import type { Metadata } from './metadata.ts';
 import { tokenCallMs } from './provider.ts';
 import type { FinishLoginOutcome, LoginChecks } from './provider.ts';
 import type { createTokenEndpoint } from './token-endpoint.ts';
-import { expiresInMs, mergeClaims, refreshExpiresInMs } from './token-response.ts';
+import { accessTokenFlaw, expiresInMs, mergeClaims, refreshExpiresInMs } from './token-response.ts';
 import type { Claims } from './token-set.ts';
 
 export interface CodeGrantOptions {
@@ -51,6 +51,8 @@ export function createCodeGrant(options: CodeGrantOptions) {
         ...(checks.maxAge !== undefined && { maxAge: checks.maxAge }),
       });
       const answeredAt = now();
+      const flaw = accessTokenFlaw(response);
+      if (flaw !== undefined) return { kind: 'invalid', cause: flaw };
       const claims = response.claims() as Claims;
       const idToken = response.id_token ?? '';
       checkClaims(claims, checks);

@@ -11,7 +11,7 @@ import type { Metadata } from './metadata.ts';
 import { tokenCallMs } from './provider.ts';
 import type { RefreshOutcome } from './provider.ts';
 import type { createTokenEndpoint } from './token-endpoint.ts';
-import { expiresInMs, narrowedScope, refreshExpiresInMs, refreshedClaims } from './token-response.ts';
+import { accessTokenFlaw, expiresInMs, narrowedScope, refreshExpiresInMs, refreshedClaims } from './token-response.ts';
 import type { Claims, Tokens } from './token-set.ts';
 
 /** RFC 6749 5.2 and OpenID Connect Core 3.1.2.6: the grant is gone, or needs the user. */
@@ -44,6 +44,8 @@ export function createRefreshGrant(options: {
       return outcomeOf(classifyGrantFailure(error, call.record));
     }
     const answeredAt = now();
+    const flaw = accessTokenFlaw(response);
+    if (flaw !== undefined) return outcomeOf({ kind: 'bad-response', cause: flaw });
     const identity = await identityAfter(tokens, response, connected.metadata);
     if (identity === undefined) return { kind: 'ended', error: 'id_token_invalid' };
     return {

@@ -1,5 +1,6 @@
 // From a token response to our token set: lifetimes, scope, claims. Pure.
 import type { TokenEndpointResponse } from 'openid-client';
+import { ProviderFailure } from './failure.ts';
 import type { Claims } from './token-set.ts';
 
 /** `iat` and `exp` are whole seconds, rounded down: whoever checks `exp` sees the token die up to a second before `expires_in` says. */
@@ -21,6 +22,12 @@ export function expiresInMs(response: TokenEndpointResponse, elapsedMs: number):
 export function refreshExpiresInMs(response: TokenEndpointResponse): number | undefined {
   const seconds = response['refresh_expires_in'];
   return typeof seconds === 'number' && seconds > 0 ? Math.min(seconds * 1000, longestMs) : undefined;
+}
+
+/** Why an access token is of no use: in a header go visible ASCII and spaces only (RFC 6749, A.12). With any other every call would fail. */
+export function accessTokenFlaw({ access_token: token }: TokenEndpointResponse): ProviderFailure | undefined {
+  if (/^[\x20-\x7e]+$/.test(token)) return undefined;
+  return new ProviderFailure('unsendable_token', 'The access token fits in no header');
 }
 
 /** RFC 6749, 6: a refresh may narrow the scope and never widens it. */

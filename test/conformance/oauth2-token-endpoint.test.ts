@@ -36,6 +36,17 @@ describe('the token response at login', () => {
     expect(op.endpoints.seen('userinfo')).toEqual([]);
   });
 
+  test.each([['two\r\nlines'], ['naïve'], ['tab\t'], ['']])(
+    'with the access token %j, which fits in no header, signs nobody in, and no refresh ends by it',
+    async (access_token) => {
+      const tokens = await signIn();
+      op.does.tokenResponse = { access_token };
+      expect((await logIn(provider, op.authorize)).outcome.kind).toBe('invalid');
+      op.does.refreshResponse = { access_token };
+      expect((await refresh(tokens)).kind).toBe('unavailable');
+    },
+  );
+
   test.each([[undefined], [null], ['abc'], [-5], [{}], ['Infinity']])(
     'with expires_in %j means that the lifetime is not known (OA-14)',
     async (expires_in) => {

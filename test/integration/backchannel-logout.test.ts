@@ -113,8 +113,8 @@ test('a session that is unknown or over is a success as well (BCL-11)', async ()
 });
 
 test('a logout token is used once: sent again it is refused and ends nothing (BCL-07, CS-09)', async () => {
-  const logoutToken = party.op.logoutToken({ sid: 'a1' });
   const first = await login('alice', { sid: 'a1' });
+  const logoutToken = party.op.logoutToken({ sid: 'a1' });
   expect((await postLogoutToken(party.postern, logoutToken)).status).toBe(200);
   const later = await login('alice', { sid: 'a1', iat: seconds(5) });
   expect((await postLogoutToken(party.postern, logoutToken)).status).toBe(400);
@@ -122,8 +122,8 @@ test('a logout token is used once: sent again it is refused and ends nothing (BC
 });
 
 test('while the store is away a logout is answered with 400, and the same token works when it is back (BCL-12, CS-09)', async () => {
-  const logoutToken = party.op.logoutToken({ sid: 'a1' });
   const alice = await login('alice', { sid: 'a1' });
+  const logoutToken = party.op.logoutToken({ sid: 'a1' });
   redis.freeze();
   try {
     const answer = await postLogoutToken(party.postern, logoutToken);
@@ -139,8 +139,8 @@ test('while the store is away a logout is answered with 400, and the same token 
 });
 
 test('a logout token whose sessions could not all be ended is not used up (CS-09)', async () => {
-  const logoutToken = party.op.logoutToken({ sid: 'a1' });
   const alice = await login('alice', { sid: 'a1' });
+  const logoutToken = party.op.logoutToken({ sid: 'a1' });
   // Guards and markers can be written, sessions cannot be looked up.
   await redis.command('ACL', 'SETUSER', 'default', 'resetkeys', '~postern:ended:*', '~postern:jti:*', '~postern:{*');
   try {

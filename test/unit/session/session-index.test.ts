@@ -89,7 +89,7 @@ test('the oldest session comes first', async () => {
   expect((await index.bySubject(iss, 'alice')).map(({ h }) => h)).toEqual(['h3', 'h1', 'h2']);
 });
 
-test('so it does after the longest life of a session was lowered, when later logins have to end before earlier ones', async () => {
+test('a user’s sessions are found in the order of their logins even after the longest life of a session was lowered, when later logins have to end before earlier ones', async () => {
   const { store, index, login } = open();
   await login('h1');
   const lowered = createSessionIndex({ store, absoluteSeconds: 60 });

@@ -1,5 +1,5 @@
-// What the tests need of the machine and npm cannot bring: a Redis server and a Chromium. Root on Debian and Ubuntu gets them installed;
-// everybody else is told what to install. They are never skipped silently.
+// What the tests need of the machine and npm cannot bring: a Redis server, a Chromium, nginx, Caddy and HAProxy. Root on Debian and Ubuntu
+// gets them installed; everybody else is told what to install. They are never skipped silently.
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';

@@ -1,5 +1,5 @@
-// Programs that the suite also runs against where they can be had, and says so where not: Envoy, Valkey, Traefik. What can be fetched is
-// pinned, checked against its checksum, and kept in the user's cache.
+// Programs that the suite also runs against where they can be had, and says so where not: Envoy, Valkey, Traefik, promtool. What can be
+// fetched is pinned, checked against its checksum, and kept in the user's cache.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

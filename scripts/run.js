@@ -72,7 +72,7 @@ const jobs = {
   },
   build: { does: 'src/ to dist/', start: build },
   chart: {
-    does: 'helm/values.schema.json and the table of helm/README.md, from the comments in helm/values.yaml',
+    does: 'helm/values.schema.json, that of helm/charts/valkey and the table of helm/README.md, from the comments in values.yaml',
     start: () => run(nodeBinary(), [join(root, 'scripts/chart.js')]),
   },
   check: { does: 'types, lint, format', start: check },

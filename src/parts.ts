@@ -23,6 +23,7 @@ import type { Streams } from './session/streams.ts';
 import { handleOf } from './session/handles.ts';
 import { createConfiguredStore } from './store/configured-store.ts';
 import { observeStore } from './store/observed-store.ts';
+import { redisPasswords } from './store/redis-settings.ts';
 import type { Store } from './store/store.ts';
 import { createAudit } from './telemetry/audit.ts';
 import type { Audit } from './telemetry/audit.ts';
@@ -96,8 +97,9 @@ export function createParts(options: PartsOptions): Parts {
   setLevels(log, first.log);
   const audit = createAudit({ log: moduleLog(log, 'audit'), handleOf });
   const logs = { tokens: moduleLog(log, 'tokens'), oidc: moduleLog(log, 'oidc'), store: moduleLog(log, 'store') };
-  const { store: plainStore, reached } = createConfiguredStore(first.redis, { now, audit, log: logs.store });
-  const store = observeStore(plainStore, {
+  const configured = createConfiguredStore(first.redis, { now, audit, log: logs.store });
+  const { reached } = configured;
+  const store = observeStore(configured.store, {
     metrics,
     log: logs.store,
     tracing,
@@ -198,11 +200,13 @@ export function createParts(options: PartsOptions): Parts {
     started: () => reached.once,
     states: () => ({ store: reached.now ? 'up' : 'down', provider: provider.ready() ? 'up' : 'down' }),
     follow(config) {
+      const passwords = config.redis && redisPasswords(config.redis);
       const settings = clientSettingsOf(config);
       if (settings !== clientSettings) client.replaceBy(createClient(config));
       clientSettings = settings;
       ring.replace(config.session.keys.map((key) => key.reveal()));
       setLevels(log, config.log);
+      if (passwords !== undefined) configured.connectWith(passwords);
       connections.keepOnly(upstreamsOf(config));
       current = config;
     },

@@ -95,10 +95,20 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 {{ .Values.preStop.sleepSeconds | default (dig "preStop" "sleep" "seconds" 0 .Values.lifecycle) | int }}
 {{- end }}
 
-{{/* A quantity of memory such as 512Mi or 1G in whole MiB. */}}
+{{/* A quantity as text: numbers come from YAML as 5.36870912e+08. */}}
+{{- define "postern.quantity" -}}
+{{ kindIs "string" . | ternary . (int64 . | toString) }}
+{{- end }}
+
+{{/* A quantity of memory such as 512Mi or 1G, as text, in whole MiB; empty for a unit that is not known here. */}}
 {{- define "postern.mebibytes" -}}
 {{- $units := dict "" 1 "k" 1000 "Ki" 1024 "M" 1000000 "Mi" 1048576 "G" 1000000000 "Gi" 1073741824 -}}
-{{ divf (mulf (regexFind "^[0-9.]+" .) (get $units (regexFind "[A-Za-z]*$" .))) 1048576 | floor | int }}
+{{- $units = merge $units (dict "T" 1000000000000 "Ti" 1099511627776 "P" 1000000000000000 "Pi" 1125899906842624) -}}
+{{- $number := regexFind "^[0-9.]+" . -}}
+{{- $unit := trimPrefix $number . -}}
+{{- if and $number (hasKey $units $unit) -}}
+{{ divf (mulf $number (get $units $unit)) 1048576 | floor | int64 }}
+{{- end -}}
 {{- end }}
 
 {{/* The file that Postern gets: `config`, and where Valkey is. */}}

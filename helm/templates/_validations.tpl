@@ -77,10 +77,10 @@
 {{- end -}}
 {{- end -}}
 {{- with dig "limits" "memory" "" .Values.resources -}}
-{{- $limit := include "postern.mebibytes" (toString .) | int -}}
+{{- $limit := include "postern.mebibytes" (include "postern.quantity" .) -}}
 {{- $needed := add 64 (mul 128 (int $workers)) -}}
-{{- if and (gt (int $workers) 1) (lt $limit (int $needed)) -}}
-{{- fail (printf "resources.limits.memory: %s is too little for %d workers, each of which is a process; give them %dMi at least, or run more pods with one each" (toString .) (int $workers) $needed) -}}
+{{- if and $limit (gt (int $workers) 1) (lt (int $limit) (int $needed)) -}}
+{{- fail (printf "resources.limits.memory: %s is too little for %d workers, each of which is a process; give them %dMi at least, or run more pods with one each" (include "postern.quantity" .) (int $workers) $needed) -}}
 {{- end -}}
 {{- end -}}
 {{- end }}

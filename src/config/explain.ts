@@ -10,7 +10,7 @@ export function remarkOn(config: Config, path: Path): string | undefined {
   if (section === 'session' && key === 'keys' && typeof index === 'number') return keyRemark(config.session, index);
   switch (path.join('.')) {
     case 'session.absoluteTimeout':
-      return 'less where the refresh token ends earlier; without a refresh token the access token’s life, where a route sends it';
+      return 'less where the refresh token ends earlier, unless a refresh moves that end; without a refresh token the access token’s life, where a route sends it';
     case 'session.refreshBefore':
       return `a fifth of the lifetime for access tokens that live less than ${formatDuration(config.session.refreshBefore * 5)}`;
     case 'login.maxAge':

@@ -23,9 +23,23 @@ export const fixedKeys = [
 
 /** The keys that differ between two configurations and need a restart. Of the section `operations.admin` only whether it is there. */
 export function changedFixedKeys(from: Config, to: Config): string[] {
-  return changedKeys(from, to).filter(
+  return changedKeys(withoutPasswords(from), withoutPasswords(to)).filter(
     (key) => key === 'operations.admin' || fixedKeys.some((fixed) => key === fixed || key.startsWith(`${fixed}.`)),
   );
+}
+
+// A password that is rotated must not keep all else from being taken over: the next connection to Redis is made with it.
+function withoutPasswords({ redis, ...others }: Config): object {
+  if (redis === undefined) return others;
+  const { url, sentinel } = redis;
+  const group = sentinel && { ...sentinel, password: undefined };
+  return { ...others, redis: { ...redis, password: undefined, url: url && urlWithoutPassword(url), sentinel: group } };
+}
+
+function urlWithoutPassword(secret: Secret): string {
+  const url = new URL(secret.reveal());
+  url.password = '';
+  return url.href;
 }
 
 /** The keys whose values differ between two configurations, in the order of the file; a section that is there in one of them alone is one key, and so is a list. */

@@ -62,11 +62,9 @@ export function createRouteTable(configs: readonly RouteConfig[]): RouteTable {
     routes: entries.map((entry) => entry.match.route),
     match(path) {
       const entry = entries.find((candidate) => isUnder(path, candidate.path));
-      if (mayBeReadLaxly.test(path)) {
-        const lax = laxReading(path);
-        const laxEntry = entries.find(({ laxPath }) => lax !== undefined && isUnder(lax, laxPath));
-        if (lax === undefined || laxEntry?.laxPath !== entry?.laxPath) return ambiguous;
-      }
+      const leadsThere = (lax: string | undefined) =>
+        lax !== undefined && entries.find(({ laxPath }) => isUnder(lax, laxPath))?.laxPath === entry?.laxPath;
+      if (mayBeReadLaxly.test(path) && !laxReadings(path).every(leadsThere)) return ambiguous;
       return entry === undefined ? none : entry.match;
     },
   };
@@ -108,36 +106,49 @@ function createRoute(config: RouteConfig): Route {
 // the end of a name, servers that decode %2F before they split, or everything twice, those that fold characters into plain letters, dots and slashes,
 // as for /ａdmin or the Kelvin sign, and those that merge the slashes left over (CVE-2021-39206 and its kin).
 const mayBeReadLaxly = /[A-Z;%]|\.(?:\/|$)/;
-const asciiEscape = /%([0-7][0-9a-f])/gi;
+const escapes = /(?:%[0-9a-f]{2})+/gi;
 const dotSegment = /\/ *\.[. ]*(?:\/|$)/;
-const allButDelimiters = /[^/\\;%]+/g;
+const otherLetters = /\P{ASCII}/gu;
+const delimiter = /[/\\;%]/;
 
-/** Undefined where the path would lead out of the segments that it names. */
-function laxReading(path: string): string | undefined {
-  const plain = decoded(path).replace(asciiEscape, (_escape, code: string) => String.fromCharCode(parseInt(code, 16)));
-  const folded = plain.normalize('NFKC');
-  // A delimiter that comes of folding is one to some servers only, so that they disagree on what it ends.
-  if (folded.replace(allButDelimiters, '') !== plain.replace(allButDelimiters, '')) return undefined;
-  const read = folded
-    // Up and down again, and without the dot that this leaves over: a dotless i is an I in capitals, and a dotted I an i in small letters.
-    .toUpperCase()
-    .toLowerCase()
-    .replaceAll('\u0307', '')
-    .replaceAll('\\', '/')
-    .replace(/;[^/]*/g, '');
+/** What servers may make of a path. Undefined stands for one that leads out of the segments that it names. */
+function laxReadings(path: string): (string | undefined)[] {
+  let readings = new Set([path]);
+  // Servers take some of these steps, and drop ;parameters before any of them: each step may show a delimiter that was none before.
+  for (const step of [unescaped, unescaped, folded, unescaped]) {
+    readings = new Set([...readings].flatMap((text) => [text, ...step(text), ...step(withoutParameters(text))]));
+  }
+  return [...readings].map(tidied);
+}
+
+// Decoded as far as it can be: what is not canonical may hold any bytes.
+function unescaped(text: string): string[] {
+  return [text.replace(escapes, (run) => Buffer.from(run.replaceAll('%', ''), 'hex').toString())];
+}
+
+/** Delimiters that come of folding are delimiters to some servers only. */
+function folded(text: string): string[] {
+  const noDelimiters = text.replace(otherLetters, (char) => (delimiter.test(char.normalize('NFKC')) ? '\ufffd' : char));
+  return [text.normalize('NFKC'), noDelimiters.normalize('NFKC')];
+}
+
+function withoutParameters(text: string): string {
+  return text.replace(/;[^/]*/g, '');
+}
+
+function tidied(text: string): string | undefined {
+  const read = withoutParameters(
+    text
+      // Up and down again, and without the dot that this leaves over: a dotless i is an I in capitals, and a dotted I an i in small letters.
+      .toUpperCase()
+      .toLowerCase()
+      .replaceAll('\u0307', '')
+      .replaceAll('\\', '/'),
+  );
   if (dotSegment.test(read)) return undefined;
   // The lookbehind keeps it linear: without it a long run of dots would be scanned again from each dot.
   return read
     .replace(/\/ +/g, '/')
     .replace(/(?<![. ])[. ]+(?=\/|$)/g, '')
     .replace(/\/{2,}/g, '/');
-}
-
-// What is not canonical may not be decodable either.
-function decoded(path: string): string {
-  try {
-    return decodeURIComponent(path);
-  } catch {
-    return path;
-  }
 }

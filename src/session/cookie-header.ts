@@ -33,7 +33,7 @@ export function namesIn(cookieHeader: string | undefined): string[] {
   return (cookieHeader ?? '').split(';').map((pair) => withoutBlanks(pair.split('=', 1)[0] ?? ''));
 }
 
-/** The field with those of its cookies whose names pass; empty when none does. A lone word passes never. */
+/** The field with those of its cookies whose names pass; empty when none does. A lone word never passes. */
 export function cookiesThatPass(cookieHeader: string, passes: (name: string) => boolean): string {
   return cookieHeader
     .split(';')

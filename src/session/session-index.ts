@@ -28,7 +28,7 @@ export interface SessionIndex {
 /** Which of several configurations on one store; there is one. */
 const app = 'default';
 
-/** Everybody's questions to the store stand in one queue. */
+/** Everybody's questions to the store stand in one queue, so one user's thousand must not hold up the others. */
 const mostReadAtOnce = 100;
 
 /** Every operation throws StoreUnavailable. `absoluteSeconds` is the longest life of a session. */

@@ -88,7 +88,7 @@ export function watchSession(options: SessionWatchOptions): SessionWatch {
 
   function goOn(record: LoadedRecord): void {
     const absoluteInMs = record.absoluteExpiresAt - record.now;
-    const endsInMs = Math.max(0, Math.min(record.ttlMs, absoluteInMs));
+    const endsInMs = Math.max(0, Math.min(record.ttlMs, record.endsAt - record.now));
     known = { endsAt: now() + endsInMs, absoluteEndsAt: now() + absoluteInMs };
     const noticeInMs = endsInMs - Math.min(noticeMs, record.idleMs / 5);
     const wasNear = isNear;
@@ -99,7 +99,7 @@ export function watchSession(options: SessionWatchOptions): SessionWatch {
     if (notice !== undefined && !wasNear) options.onExpiring(notice);
   }
 
-  // An outage is not a logout; but the absolute end comes without the store, since no activity moves it.
+  // An outage is not a logout; but the absolute end comes without the store, since nothing moves it.
   function goOnWithoutAnswer(): void {
     if (known !== undefined && now() >= known.absoluteEndsAt) lapse('absolute');
     else lookIn(spread(askAgainMs));

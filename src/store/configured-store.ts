@@ -1,5 +1,5 @@
 // The store that the configuration asks for: this process's memory, or Redis, whose certificates are followed. Connections that stand stay;
-// the driver looks at its TLS settings at each new one.
+// the driver looks at its TLS settings and passwords at each new one.
 import { readPems, tlsFlaw } from '../config/pem.ts';
 import type { Config } from '../config/schema.ts';
 import type { Audit } from '../telemetry/audit.ts';
@@ -7,7 +7,7 @@ import { followFiles, readFollowed } from '../telemetry/followed-files.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { createMemoryStore } from './memory.ts';
 import { redisSettings } from './redis-settings.ts';
-import type { RedisSettings } from './redis-settings.ts';
+import type { RedisPasswords, RedisSettings } from './redis-settings.ts';
 import { createRedisStore } from './redis.ts';
 import type { Store } from './store.ts';
 
@@ -15,6 +15,8 @@ export interface ConfiguredStore {
   store: Store;
   /** Whether it can be reached, and whether it ever could. */
   reached: { readonly once: boolean; readonly now: boolean };
+  /** Makes every connection to Redis from now on with these; those that stand stay. */
+  connectWith(passwords: RedisPasswords): void;
 }
 
 export interface ConfiguredStoreOptions {
@@ -29,7 +31,13 @@ export function createConfiguredStore(
   redis: Config['redis'],
   { now, audit, log }: ConfiguredStoreOptions,
 ): ConfiguredStore {
-  if (redis === undefined) return { store: createMemoryStore({ now }), reached: { once: true, now: true } };
+  if (redis === undefined) {
+    return {
+      store: createMemoryStore({ now }),
+      reached: { once: true, now: true },
+      connectWith: () => undefined,
+    };
+  }
   const reached = { once: false, now: false };
   const settings = redisSettings(redis);
   const followed = followCertificates(redis.tls, settings.tls, audit);
@@ -54,7 +62,7 @@ export function createConfiguredStore(
     followed.close();
     await store.close();
   };
-  return { store: { ...store, close }, reached };
+  return { store: { ...store, close }, reached, connectWith: (passwords) => store.connectWith(passwords) };
 }
 
 /** @param inUse what the driver is given: it keeps this very object */

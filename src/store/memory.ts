@@ -37,9 +37,8 @@ export function createMemoryStore({ now }: { now: () => number }): Store {
   // A copy: a caller that keeps its record must not see, or make, later writes.
   function snapshot(h: string, record: KeptRecord): LoadedRecord {
     const attempt = record.attempt && { owner: record.attempt.owner, deadlineAt: record.attempt.deadlineAt };
-    const absoluteExpiresAt = endOf(record);
-    const endsAt = Math.min(absoluteExpiresAt, records.expiresAt(h) ?? now());
-    return { ...record, attempt, absoluteExpiresAt, now: now(), ttlMs: endsAt - now() };
+    const ttlMs = (records.expiresAt(h) ?? now()) - now();
+    return { ...record, attempt, now: now(), ttlMs, endsAt: endOf(record) };
   }
 
   function forget(h: string): boolean {

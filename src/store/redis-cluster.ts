@@ -20,6 +20,7 @@ const mostRedirections = 4;
 export function createClusterLink(options: LinkOptions & { nodes: Address[]; random: () => number }): RedisLink {
   const { settings, nodes: startNodes, random, retryStrategy, onStanding, onBroken, onError } = options;
   const driver = driverOptions(settings);
+  let { password } = settings;
   const cluster = new Cluster(startNodes, {
     enableOfflineQueue: false,
     // It asks over a connection that is still being made, and takes that for a broken cluster.
@@ -65,6 +66,7 @@ export function createClusterLink(options: LinkOptions & { nodes: Address[]; ran
 
   cluster.on('+node', (node: Redis) => {
     open.add(node);
+    Object.assign(node.options, { password });
     for (const event of ['ready', 'close']) node.on(event, look);
     // The driver may drop a node at any moment; its socket is there in the next turn.
     node.on('connecting', () => setImmediate(survive, node));
@@ -100,9 +102,19 @@ export function createClusterLink(options: LinkOptions & { nodes: Address[]; ran
         const [first, ...others] = known.length === 0 ? startNodes : known;
         return others[Math.floor(random() * (others.length + 1))] ?? (first as Address);
       };
-      const messages = new Redis({ ...driver, ...anyNode(), retryStrategy, connectionName: 'postern-messages' });
-      messages.on('reconnecting', () => Object.assign(messages.options, anyNode()));
+      const messages = new Redis({
+        ...driver,
+        password,
+        ...anyNode(),
+        retryStrategy,
+        connectionName: 'postern-messages',
+      });
+      messages.on('reconnecting', () => Object.assign(messages.options, anyNode(), { password }));
       return messages;
+    },
+    connectWith(passwords) {
+      ({ password } = passwords);
+      for (const { options } of open) Object.assign(options, { password });
     },
     restart() {
       for (const node of cluster.nodes('master')) node.disconnect();

@@ -9,7 +9,7 @@ import { createClusterLink } from './redis-cluster.ts';
 import { commandTimeoutMs, createServerLink, end, type LinkOptions, type RedisLink } from './redis-link.ts';
 import type { Reply } from './redis-replies.ts';
 import type { Script } from './redis-scripts.ts';
-import type { RedisSettings } from './redis-settings.ts';
+import type { RedisPasswords, RedisSettings } from './redis-settings.ts';
 import { StoreUnavailable } from './store.ts';
 
 /** How long the first callers wait for the first connection. */
@@ -120,10 +120,10 @@ export function createRedisConnection(options: RedisConnectionOptions) {
   async function evaluate(script: Script, keys: string[], args: (string | number)[]): Promise<unknown> {
     link.gather();
     try {
-      return await link.commands.evalsha(script.sha1, keys.length, ...keys, ...args);
+      return await withinLimit(commandTimeoutMs, link.commands.evalsha(script.sha1, keys.length, ...keys, ...args));
     } catch (error) {
       if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
-      return link.commands.eval(script.lua, keys.length, ...keys, ...args);
+      return withinLimit(commandTimeoutMs, link.commands.eval(script.lua, keys.length, ...keys, ...args));
     }
   }
 
@@ -132,7 +132,7 @@ export function createRedisConnection(options: RedisConnectionOptions) {
     if (state === 'starting')
       await Promise.race([firstAttempt.promise, delay(firstAttemptMs, undefined, { ref: false })]);
     try {
-      return await withinLimit(commandTimeoutMs, ask());
+      return await ask();
     } catch (error) {
       throw new StoreUnavailable(withoutArguments(error));
     }
@@ -150,7 +150,7 @@ export function createRedisConnection(options: RedisConnectionOptions) {
 
     /** One round trip; fails as well when the server refuses the message channel. */
     async ping(): Promise<void> {
-      await asking(() => link.ping());
+      await asking(() => withinLimit(commandTimeoutMs, link.ping()));
       if (subscriptionError !== undefined) throw new StoreUnavailable(subscriptionError);
     },
 
@@ -159,6 +159,9 @@ export function createRedisConnection(options: RedisConnectionOptions) {
 
     /** Whether messages are known to arrive. */
     listening: (): boolean => pulse.isAlive(),
+
+    /** Makes every connection from now on with these; those that stand stay. */
+    connectWith: (passwords: RedisPasswords): void => link.connectWith(passwords),
 
     /** Ends all connections for good; resolves when their sockets are gone. */
     async close(): Promise<void> {

@@ -2,7 +2,7 @@
 // The link to one server, or to the primary that Sentinel names.
 import type { Writable } from 'node:stream';
 import { Redis, type Cluster, type RedisOptions } from 'ioredis';
-import type { RedisSettings } from './redis-settings.ts';
+import type { RedisPasswords, RedisSettings } from './redis-settings.ts';
 
 /** A command whose answer takes longer has failed. */
 export const commandTimeoutMs = 500;
@@ -22,6 +22,8 @@ export interface RedisLink {
   ping(): Promise<void>;
   /** A connection for messages, made again for ever. */
   openMessages(): Redis;
+  /** Makes every connection from now on with these; those that stand stay. */
+  connectWith(passwords: RedisPasswords): void;
   /** Breaks all connections for commands, to make them anew. */
   restart(): void;
   /** Ends all but the message connections; resolves when their sockets are gone. */
@@ -74,10 +76,13 @@ export function driverOptions({ username, password, database, tls }: RedisSettin
 
 /** Begins to connect at once. */
 export function createServerLink({ settings, retryStrategy, onStanding, onBroken, onError }: LinkOptions): RedisLink {
+  const opened: Redis[] = [];
   const open = (connectionName: string): Redis => {
     const place = sentinelOptions(settings, retryStrategy);
     const named = { ...driverOptions(settings), ...place, retryStrategy, connectionName };
-    return settings.url === undefined ? new Redis(named) : new Redis(settings.url, named);
+    const redis = settings.url === undefined ? new Redis(named) : new Redis(settings.url, named);
+    opened.push(redis);
+    return redis;
   };
   const commands = open('postern');
   const primary = new Map([['primary', commands]]);
@@ -97,6 +102,8 @@ export function createServerLink({ settings, retryStrategy, onStanding, onBroken
       await commands.ping();
     },
     openMessages: () => open('postern-messages'),
+    // The driver reads them whenever it connects.
+    connectWith: (passwords) => opened.forEach(({ options }) => Object.assign(options, passwords)),
     restart: () => commands.disconnect(true),
     close: () => end(commands),
   };

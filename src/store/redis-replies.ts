@@ -89,15 +89,14 @@ function parseRecord(h: string, snapshot: unknown): LoadedRecord | undefined {
   const { clientId, issuer, attemptOwner: owner, committedBy } = fields;
   const revision = integer(fields.revision);
   const refreshedAt = integer(fields.refreshedAt);
-  const configuredEnd = integer(fields.absoluteExpiresAt);
+  const absoluteExpiresAt = integer(fields.absoluteExpiresAt);
   const refreshExpiresAt = integer(fields.refreshExpiresAt);
   const idleMs = integer(fields.idleMs);
   const deadlineAt = integer(fields.attemptDeadlineAt);
   // The record names its session: one that was put under another key is nobody's.
   if (fields.h !== h || typeof main !== 'string' || clientId === undefined || issuer === undefined) return undefined;
   if (revision === undefined || refreshedAt === undefined) return undefined;
-  if (configuredEnd === undefined || idleMs === undefined) return undefined;
-  const absoluteExpiresAt = Math.min(configuredEnd, Math.max(refreshExpiresAt ?? Infinity, deadlineAt ?? 0));
+  if (absoluteExpiresAt === undefined || idleMs === undefined) return undefined;
   return {
     main,
     revision,
@@ -112,8 +111,9 @@ function parseRecord(h: string, snapshot: unknown): LoadedRecord | undefined {
     clientId,
     issuer,
     now,
-    // A key may live on after the session: idle time is over later than the refresh token, or somebody gave it PERSIST.
+    // A key without a life of its own (somebody's PERSIST) still ends with the session.
     ttlMs: Math.min(ttlMs < 0 ? Infinity : ttlMs, absoluteExpiresAt - now),
+    endsAt: Math.min(absoluteExpiresAt, Math.max(refreshExpiresAt ?? Infinity, deadlineAt ?? 0)),
   };
 }
 

@@ -20,6 +20,18 @@ export interface RedisSettings {
   tls?: { ca?: string; cert?: string; key?: string };
 }
 
+/** What lets a connection in, as the driver calls it. */
+export interface RedisPasswords {
+  password: string | undefined;
+  sentinelPassword: string | undefined;
+}
+
+/** The only settings that can change while connections stand. Throws when the URL's password is not percent-encoded. */
+export function redisPasswords({ url, sentinel, password }: NonNullable<Config['redis']>): RedisPasswords {
+  const inUrl = url && decodeURIComponent(new URL(url.reveal()).password);
+  return { password: inUrl || password?.reveal(), sentinelPassword: sentinel?.password?.reveal() };
+}
+
 /** Reads the certificates. Throws when a file is gone since the configuration was checked. */
 export function redisSettings(section: NonNullable<Config['redis']>): RedisSettings {
   const { url, sentinel, cluster, username, password, database, tls } = section;

@@ -4,14 +4,19 @@ import { createListeners, parseMessage } from './messages.ts';
 import { createRedisConnection, type RedisConnectionOptions } from './redis-connection.ts';
 import { toBeginOutcome, toCommitOutcome, toEndIfOutcome, toLoaded, toMembers, toText } from './redis-replies.ts';
 import * as scripts from './redis-scripts.ts';
-import type { RedisSettings } from './redis-settings.ts';
+import type { RedisPasswords, RedisSettings } from './redis-settings.ts';
 import type { Store } from './store.ts';
 
 export type RedisStoreOptions = RedisSettings &
   Pick<RedisConnectionOptions, 'now' | 'random' | 'onStateChange' | 'onMessagesRefused'>;
 
+export interface RedisStore extends Store {
+  /** Makes every connection from now on with these; those that stand stay. */
+  connectWith(passwords: RedisPasswords): void;
+}
+
 /** Never throws and never waits: while Redis is out of reach every operation fails with StoreUnavailable within a second. */
-export function createRedisStore(options: RedisStoreOptions): Store {
+export function createRedisStore(options: RedisStoreOptions): RedisStore {
   const listeners = createListeners();
   const redis = createRedisConnection({
     ...options,
@@ -116,6 +121,7 @@ export function createRedisStore(options: RedisStoreOptions): Store {
     listening: () => redis.listening(),
     ping: () => redis.ping(),
     settled: () => redis.settled(),
+    connectWith: (passwords) => redis.connectWith(passwords),
 
     async close() {
       listeners.clear();

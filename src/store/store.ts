@@ -17,9 +17,9 @@ export interface TokenRecord {
   attempt: { owner: string; deadlineAt: number } | undefined;
   /** The owner whose commit wrote this revision. */
   committedBy: string | undefined;
-  /** The end of the session that no activity moves: the configured one, or the refresh token's where that is earlier. */
+  /** The end of the session that nothing moves. */
   absoluteExpiresAt: number;
-  /** The refresh token's own end, where the provider tells it; a refresh may move it, and while one is under way the session does not end by it. */
+  /** The refresh token's own end, where the provider tells it. The session ends with it, unless a refresh moves it or is under way. */
   refreshExpiresAt?: number | undefined;
   /** The span that activity renews. */
   idleMs: number;
@@ -32,8 +32,10 @@ export interface TokenRecord {
 export interface LoadedRecord extends TokenRecord {
   /** The store's clock at the read, epoch ms. */
   now: number;
-  /** How long the record still lives without activity, in ms. */
+  /** How long the record still lives without activity, in ms; not counting the refresh token's end, which activity does not put off. */
   ttlMs: number;
+  /** The end that activity alone does not put off: the absolute one, or the refresh token's. */
+  endsAt: number;
 }
 
 /** What a token response brought. */

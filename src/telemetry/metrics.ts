@@ -6,6 +6,7 @@ const latencyBuckets = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1
 // A refresh has 25 seconds, and who waits for one 15.
 const refreshBuckets = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 25];
 
+// Repeats EndReason of the store, which stands above: imports point down.
 const endReasons = ['logout', 'replaced', 'revoked', 'back-channel', 'front-channel', 'limit', 'admin'];
 
 export type Metrics = ReturnType<typeof createMetrics>;

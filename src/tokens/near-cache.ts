@@ -64,7 +64,7 @@ export function createNearCache(options: {
     const { record, offsetMs } = session;
     // An answer that was long on its way does not take the place of newer tokens.
     if ((entries.get(session.h)?.session.record.revision ?? 0) > record.revision) return;
-    const recordEndsAt = record.now + record.ttlMs - offsetMs;
+    const recordEndsAt = Math.min(record.now + record.ttlMs, record.endsAt) - offsetMs;
     entries.set(session.h, { session, until: Math.min(now() + lifeMs, recordEndsAt) });
   }
 

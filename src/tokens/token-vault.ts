@@ -71,6 +71,11 @@ export function createTokenVault(options: TokenVaultOptions): TokenVault {
   const open = createSessionOpener({ seal, registration, now, metrics });
   const sliding = new Set<string>();
 
+  // Where no route sends tokens on, nothing is refreshed, and no end of a token's matters.
+  function refreshExpiresInMsFor({ refreshToken, refreshExpiresInMs }: TokenSet): number | undefined {
+    return refreshToken === undefined || !options.tokensNeeded() ? undefined : refreshExpiresInMs;
+  }
+
   function absoluteMsFor(tokens: TokenSet, absoluteMs: number): number {
     const endsWithToken = tokens.refreshToken === undefined && options.tokensNeeded();
     return Math.max(1, Math.min(absoluteMs, endsWithToken ? (tokens.expiresInMs ?? Infinity) : Infinity));
@@ -137,7 +142,7 @@ export function createTokenVault(options: TokenVaultOptions): TokenVault {
       await store.put(h, {
         main: seal.seal({ sessionId, h }, 1, tokens),
         expiresInMs: tokens.expiresInMs,
-        refreshExpiresInMs: tokens.refreshToken === undefined ? undefined : tokens.refreshExpiresInMs,
+        refreshExpiresInMs: refreshExpiresInMsFor(tokens),
         idleMs,
         absoluteMs: absoluteMsFor(tokens, absoluteMs),
         clientId: registration.clientId,

@@ -144,6 +144,12 @@ const refused: [what: string, example: string, values: object, message: string][
     { config: { workers: 'auto' }, resources: { limits: { cpu: '1500m', memory: '0.2G' } } },
     'resources.limits.memory: 0.2G is too little for 2 workers, each of which is a process; give them 320Mi',
   ],
+  [
+    'more workers than there are bytes for, where the memory is a plain number',
+    'production',
+    { config: { workers: 2 }, resources: { limits: { memory: 134217728 } } },
+    'resources.limits.memory: 134217728 is too little for 2 workers, each of which is a process; give them 320Mi',
+  ],
 ];
 
 test.each(refused)('%s is refused in words that help', async (_what, example, values, message) => {
@@ -158,6 +164,11 @@ test('workers that there is memory for are let through', async () => {
     { config: { workers: 7 }, resources: { limits: { memory: '1Gi' } } },
     { config: { workers: 'auto' }, resources: { limits: { cpu: 2, memory: '320Mi' } } },
     { config: { workers: 8 }, resources: { limits: null } },
+    // In bytes, in units that are seldom seen, and in one that the chart cannot read and leaves to Kubernetes.
+    ...[536870912, '536870912', '1T', '1Ti', '1P', '1Pi', '1e9', '536870912000m'].map((memory) => ({
+      config: { workers: 2 },
+      resources: { limits: { memory } },
+    })),
   ])
     expect(await helm('template', 'production', values)).toMatchObject({ code: 0 });
 });

@@ -46,6 +46,7 @@ describeEachStore((open) => {
         issuer: 'https://id.example.com',
         now: expect.any(Number),
         ttlMs: expect.any(Number),
+        endsAt: record.refreshedAt + 43_200_000,
       });
       expect(record.now - record.refreshedAt).toBeGreaterThanOrEqual(0);
       expect(record.now - record.refreshedAt).toBeLessThan(60_000);
@@ -133,11 +134,19 @@ describeEachStore((open) => {
       await soon(async () => (await store.load(h)) === null);
     });
 
+    test('tells its idle time apart from the refresh token’s, which a refresh may move: activity is noted all the same (SES-05)', async () => {
+      await store.put(h, { ...login, refreshExpiresInMs: 10 * minute });
+      const { ttlMs, endsAt, absoluteExpiresAt, refreshedAt } = await loaded();
+      expect(ttlMs).toBeGreaterThan(20 * minute);
+      expect(endsAt - refreshedAt).toBe(10 * minute);
+      expect(absoluteExpiresAt - refreshedAt).toBe(login.absoluteMs);
+    });
+
     test('goes on when a refresh brings a token of a later end, and never beyond the absolute one (BFF-09)', async () => {
       await store.put(h, { ...login, refreshExpiresInMs: 40_000 });
       const left = async (): Promise<number> => {
-        const { absoluteExpiresAt, refreshedAt } = await loaded();
-        return absoluteExpiresAt - refreshedAt;
+        const { endsAt, refreshedAt } = await loaded();
+        return endsAt - refreshedAt;
       };
       expect(await left()).toBe(40_000);
       await store.commit(by('a'), { ...tokens('second'), refreshExpiresInMs: 70_000 });

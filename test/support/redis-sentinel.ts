@@ -13,6 +13,8 @@ export interface SentinelGroup extends AsyncDisposable {
   servers: RedisServer[];
   /** The server that the sentinels name at the moment. */
   primary(): Promise<RedisServer>;
+  /** Runs a command on every sentinel. */
+  onSentinels(name: string, ...args: (string | number)[]): Promise<unknown[]>;
   /** Lets the sentinels make the replica the primary; the old one lives on as its replica. */
   failOver(): Promise<unknown>;
 }
@@ -54,6 +56,7 @@ export async function startSentinelGroup({
       const [, port] = (await Promise.any(answers)) as [string, string];
       return servers.find((server) => String(server.port) === port)!;
     },
+    onSentinels: (...command) => Promise.all(sentinels.map((server) => server.command(...command))),
     failOver: () => sentinels[0]!.command('SENTINEL', 'FAILOVER', name),
     async [Symbol.asyncDispose]() {
       for (const server of [...sentinels, ...servers]) await server[Symbol.asyncDispose]();

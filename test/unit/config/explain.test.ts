@@ -33,7 +33,9 @@ test('a lifetime that something else can shorten says so, with the number that d
   expect(remarkOn(config, ['session', 'refreshBefore'])).toBe(
     'a fifth of the lifetime for access tokens that live less than 450s',
   );
-  expect(remarkOn(config, ['session', 'absoluteTimeout'])).toContain('less where the refresh token ends earlier');
+  expect(remarkOn(config, ['session', 'absoluteTimeout'])).toContain(
+    'less where the refresh token ends earlier, unless a refresh moves that end;',
+  );
   expect(remarkOn(config, ['login', 'maxAge'])).toBe('a login may ask for less');
   expect(remarkOn(config, ['session', 'idleTimeout'])).toBeUndefined();
 });

@@ -14,7 +14,10 @@ const base = {
   session: { keys: [{ file: '/run/key' }] },
 };
 const parse = (overrides: object = {}, secret = 'secret'): Config =>
-  createConfigSchema((source) => new Secret(secret, source)).parse({ ...base, ...overrides });
+  createConfigSchema((source) => new Secret('value' in source ? source.value : secret, source)).parse({
+    ...base,
+    ...overrides,
+  });
 
 test.each<[string, object, string[]]>([
   ['nothing', {}, []],
@@ -40,8 +43,22 @@ test.each<[string, object, string[]]>([
 test('secrets are compared by their value', () => {
   const withRedis = (secret: string): Config => parse({ redis: { url: { env: 'REDIS' } } }, secret);
   expect(changedFixedKeys(withRedis('redis://one'), withRedis('redis://two'))).toEqual(['redis.url']);
+  expect(changedFixedKeys(withRedis('redis://a:b@one'), withRedis('redis://c:b@one'))).toEqual(['redis.url']);
   expect(changedFixedKeys(parse({}, 'one'), parse({}, 'two'))).toEqual([]);
   expect(plainText(new Secret('one'))).not.toBe(plainText(new Secret('two')));
+});
+
+test.each<[string, object, [string, string]]>([
+  ['of the server', { url: 'redis://host', password: { file: '/run/redis' } }, ['one', 'two']],
+  ['in its URL', { url: { file: '/run/redis' } }, ['redis://a:one@host', 'redis://a:two@host']],
+  [
+    'of the sentinels',
+    { sentinel: { name: 'shop', nodes: ['one:26379'], password: { file: '/run/redis' } } },
+    ['one', 'two'],
+  ],
+])('a rotated password of Redis, %s, needs no restart', (_what, redis, [before, after]) => {
+  const withPassword = (secret: string): Config => parse({ redis }, secret);
+  expect(changedFixedKeys(withPassword(before), withPassword(after))).toEqual([]);
 });
 
 test('the files that are watched are those of secrets and of the provider’s authority; session keys are followed by themselves', () => {

@@ -3,7 +3,7 @@ import { afterEach, expect, test } from '@jest/globals';
 import type { CloseReason, SessionNews, SessionStream, StreamKind, Streams } from '../../../src/session/streams.ts';
 import { createStreams } from '../../../src/session/streams.ts';
 import { createMemoryStore } from '../../../src/store/memory.ts';
-import type { EndReason, Store } from '../../../src/store/store.ts';
+import type { EndReason, NewTokenRecord, Store } from '../../../src/store/store.ts';
 import { StoreUnavailable } from '../../../src/store/store.ts';
 import { until } from '../../support/until.ts';
 
@@ -32,8 +32,19 @@ function open({ limits = { perSession: 3, perProcess: 5 }, over = (store) => sto
     random: () => 0.5,
   });
   toClose.push({ streams, store });
-  const signIn = (h: string, { idleMs = 60_000, absoluteMs = 600_000 } = {}): Promise<void> =>
-    store.put(h, { main: '', expiresInMs: undefined, idleMs, absoluteMs, clientId: 'c', issuer: 'i' });
+  const signIn = (
+    h: string,
+    { idleMs = 60_000, absoluteMs = 600_000, ...refreshEnd }: Partial<NewTokenRecord> = {},
+  ): Promise<void> =>
+    store.put(h, {
+      main: '',
+      expiresInMs: undefined,
+      idleMs,
+      absoluteMs,
+      clientId: 'c',
+      issuer: 'i',
+      ...refreshEnd,
+    });
   return { store, streams, signIn };
 }
 
@@ -180,15 +191,21 @@ test('a store that is away ends no session, save by the absolute end, which noth
       load: (h) => (away ? Promise.reject(new StoreUnavailable('away')) : store.load(h)),
     }),
   });
-  await Promise.all([signIn('idle', { idleMs: 2_500 }), signIn('absolute', { idleMs: 2_500, absoluteMs: 2_500 })]);
-  const [idle, absolute] = [listener(), listener()];
+  await Promise.all([
+    signIn('idle', { idleMs: 2_500 }),
+    // Another replica may have moved that end.
+    signIn('refresh', { refreshExpiresInMs: 2_500 }),
+    signIn('absolute', { idleMs: 2_500, absoluteMs: 2_500 }),
+  ]);
+  const [idle, refresh, absolute] = [listener(), listener(), listener()];
   streams.open('idle', idle);
+  streams.open('refresh', refresh);
   streams.open('absolute', absolute);
-  await until(() => idle.news.length === 1 && absolute.news.length === 1);
+  await until(() => [idle, refresh, absolute].every(({ news }) => news.length === 1));
   away = true;
   await until(() => absolute.closed.length > 0);
   expect(absolute.closed).toEqual(['absolute']);
-  expect(idle.closed).toEqual([]);
+  expect([idle.closed, refresh.closed]).toEqual([[], []]);
 });
 
 test('when messages may have been missed every session is asked about at once', async () => {

@@ -7,6 +7,7 @@ const record = {
   refreshedAt: login,
   expiresAt: login + 5 * minute,
   absoluteExpiresAt: login + 12 * 60 * minute,
+  endsAt: login + 12 * 60 * minute,
   idleMs: 30 * minute,
 };
 

@@ -25,6 +25,7 @@ function opened(h: string): OpenedSession {
       attempt: undefined,
       committedBy: undefined,
       absoluteExpiresAt: now + 3_600_000,
+      endsAt: now + 3_600_000,
       idleMs: 600_000,
       clientId: 'shop',
       issuer: claims.iss,
